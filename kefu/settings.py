@@ -1,0 +1,144 @@
+"""Typed settings, read once from the environment (prefix ``KEFU_``) and from a ``.env`` file in the working folder.
+
+The environment wins over the file. A value that cannot be cast raises SettingsError, which quotes the key and the value.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Callable, Mapping
+
+from kefu.errors import SettingsError
+
+PREFIX = "KEFU_"
+_TRUE = {"1", "true", "yes", "on"}
+_FALSE = {"0", "false", "no", "off"}
+
+
+def _boolean(value: str) -> bool:
+    lowered = value.strip().lower()
+    if lowered in _TRUE:
+        return True
+    if lowered in _FALSE:
+        return False
+    raise ValueError("not one of 1/0, true/false, yes/no, on/off")
+
+
+def _positive(value: str) -> float:
+    number = float(value)
+    if number <= 0:
+        raise ValueError("must be greater than 0")
+    return number
+
+
+def _count(value: str) -> int:
+    number = int(value)
+    if number < 1:
+        raise ValueError("must be a whole number of at least 1")
+    return number
+
+
+def _device(value: str) -> str:
+    if value == "auto" or value == "cpu" or value.startswith("cuda"):
+        return value
+    raise ValueError("must be auto, cpu, cuda or cuda:N")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What can be set from outside. Field ``x_y`` is read from ``KEFU_X_Y``.
+
+    Attributes:
+        database_url: any SQLAlchemy URL; the shop's orders, tickets and feedback live there.
+        data_dir: the hand-written data (knowledge, shop, dialogues).
+        state_dir: what the running assistant writes (the default databases, exports, logs).
+        cache_dir: converted model weights, shared by checkouts.
+        encoder: ``bundled:e5-small``, a hub id or a local folder of a BERT-like encoder.
+        generator: ``bundled:gemma-3-270m``, a hub id or a local folder of a causal LM; ``none`` for templates only.
+        adapter: folder of the LoRA adapter for the generator; ``none`` for the bare model.
+        reply_deadline: seconds after which the strategy's template is sent in place of a draft.
+        max_reply_tokens: the longest draft, in tokens.
+        device: ``auto`` takes CUDA where there is a GPU.
+        threads: CPU threads for the generator.
+        rasa_url: where the Rasa server's HTTP API listens.
+        rasa_token: token of Rasa's HTTP API, where one is set.
+        channel_secret: signs the customer token that a shop's own pages hand to the chat; at least 16 characters.
+        demo: the chat page hands out a demo customer's token, so that orders can be tried without a login.
+    """
+
+    database_url: str = ""
+    data_dir: Path = Path("data")
+    state_dir: Path = Path("var")
+    cache_dir: Path = Path("~/.cache/kefu")
+    encoder: str = "bundled:e5-small"
+    generator: str = "bundled:gemma-3-270m"
+    adapter: str = "actions/adapter"
+    reply_deadline: float = 3.0
+    max_reply_tokens: int = 64
+    device: str = "auto"
+    threads: int = 2
+    rasa_url: str = "http://127.0.0.1:5005"
+    rasa_token: str = ""
+    channel_secret: str = ""
+    demo: bool = False
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL in force: the one set, else SQLite in the state folder."""
+        return self.database_url or f"sqlite:///{self.state_dir / 'kefu.db'}"
+
+    @property
+    def cache(self) -> Path:
+        """The cache folder with ``~`` expanded."""
+        return self.cache_dir.expanduser()
+
+
+_CASTS: dict[str, Callable[[str], Any]] = {
+    "data_dir": Path,
+    "state_dir": Path,
+    "cache_dir": Path,
+    "reply_deadline": _positive,
+    "max_reply_tokens": _count,
+    "threads": _count,
+    "device": _device,
+    "demo": _boolean,
+}
+
+
+def load(environ: Mapping[str, str]) -> Settings:
+    """Casts the ``KEFU_*`` entries of ``environ``.
+
+    Raises:
+        SettingsError: a value cannot be cast, or a key is not a setting (a typing mistake should not pass in silence).
+    """
+    known = {f.name for f in fields(Settings)}
+    values: dict[str, Any] = {}
+    for key, raw in environ.items():
+        if not key.startswith(PREFIX):
+            continue
+        name = key[len(PREFIX) :].lower()
+        if name == "python":  # read by scripts/setup.sh
+            continue
+        if name not in known:
+            close = ", ".join(sorted(PREFIX + n.upper() for n in known))
+            raise SettingsError(f"There is no setting {key!r} (it has value {raw!r}). Settings are: {close}.")
+        try:
+            values[name] = _CASTS.get(name, str)(raw)
+        except ValueError as error:
+            raise SettingsError(f"Setting {key!r} has value {raw!r}: {error}.") from None
+    secret = values.get("channel_secret", "")
+    if secret and len(secret) < 16:
+        raise SettingsError(f"Setting 'KEFU_CHANNEL_SECRET' has {len(secret)} characters; use at least 16.")
+    return Settings(**values)
+
+
+@lru_cache(maxsize=1)
+def settings() -> Settings:
+    """The process's settings: ``.env`` in the working folder, then the environment. Read once."""
+    from dotenv import dotenv_values
+
+    from_file = {k: v for k, v in dotenv_values(".env").items() if v is not None}
+    return load({**from_file, **os.environ})
