@@ -1,0 +1,1 @@
+"""The rooms that Rasa loads: thin adapters between Rasa's graph and the library kefu."""

@@ -1,0 +1,34 @@
+"""Labelled messages, and how they are split."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from typing import Mapping, Sequence
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Example:
+    """A message with a label for each task that it is labelled for, and the other side's previous turn where known."""
+
+    text: str
+    labels: Mapping[str, str] = field(default_factory=dict)
+    context: str | None = None
+
+
+def stratified_split(
+    examples: Sequence[Example], task: str, share: float, seed: int
+) -> tuple[list[Example], list[Example]]:
+    """(rest, held-out) with ``share`` of every label of ``task`` held out, at least one of each label with five or more."""
+    groups: dict[str, list[int]] = defaultdict(list)
+    for i, example in enumerate(examples):
+        groups[example.labels.get(task, "")].append(i)
+    generator = np.random.default_rng(seed)
+    held: set[int] = set()
+    for _, indices in sorted(groups.items()):
+        count = max(int(round(len(indices) * share)), 1 if len(indices) >= 5 else 0)
+        held.update(generator.permutation(indices)[:count].tolist())
+    rest = [e for i, e in enumerate(examples) if i not in held]
+    return rest, [e for i, e in enumerate(examples) if i in held]

@@ -1,0 +1,98 @@
+"""Writes a trained network as an int8 ONNX graph and checks it against the torch original."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+import warnings
+from pathlib import Path
+from typing import Any, Sequence
+
+import numpy as np
+import torch
+
+from kefu.errors import ModelError
+from kefu.text_classifier.model import MultiTaskClassifier
+from kefu.text_classifier.trainer import encode
+
+# Share of the probes on which the int8 graph must name the same label as torch does.
+PARITY = 0.97
+
+
+class _Flat(torch.nn.Module):
+    """The network with its outputs in a row: embedding, then each task's logits."""
+
+    def __init__(self, network: MultiTaskClassifier) -> None:
+        super().__init__()
+        self.network = network
+
+    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        embedding, logits = self.network(input_ids, attention_mask)
+        return (embedding, *(logits[task.name] for task in self.network.tasks))
+
+
+def export(network: MultiTaskClassifier, file: Path, quantise: bool = True) -> None:
+    """Writes ``file``: inputs input_ids and attention_mask (batch, tokens), outputs embedding and a logits tensor a task.
+
+    With ``quantise`` matrices and word embeddings are int8 (dynamic quantisation, per channel).
+    """
+    from onnxruntime.quantization import QuantType, quantize_dynamic
+
+    example = torch.ones(2, 8, dtype=torch.int64)
+    axes = {0: "batch", 1: "tokens"}
+    outputs = ["embedding", *(task.name for task in network.tasks)]
+    logging.getLogger("root").setLevel(logging.ERROR)  # onnxruntime's quantiser advises on the root logger
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), torch.inference_mode():
+        warnings.simplefilter("ignore")
+        raw = Path(folder) / "raw.onnx"
+        torch.onnx.export(
+            _Flat(network.eval()),
+            (example, example),
+            str(raw),
+            input_names=["input_ids", "attention_mask"],
+            output_names=outputs,
+            dynamic_axes={"input_ids": axes, "attention_mask": axes, **{name: {0: "batch"} for name in outputs}},
+            opset_version=17,
+            dynamo=False,
+        )
+        if quantise:
+            quantize_dynamic(raw, file, per_channel=True, weight_type=QuantType.QInt8, op_types_to_quantize=["MatMul", "Gather"])
+        else:
+            raw.replace(file)
+
+
+def session(file: Path, threads: int = 1) -> Any:
+    """An onnxruntime session on the CPU, or on CUDA where onnxruntime-gpu is installed."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    wanted = ("CUDAExecutionProvider", "CPUExecutionProvider")
+    available = set(onnxruntime.get_available_providers())
+    return onnxruntime.InferenceSession(str(file), options, providers=[p for p in wanted if p in available])
+
+
+def check_parity(
+    network: MultiTaskClassifier, file: Path, tokenizer: Any, inputs: Sequence[tuple[str, str]]
+) -> dict[str, float]:
+    """Share of ``inputs`` on which graph and torch name the same label, for each task.
+
+    Raises:
+        ModelError: a share lies below PARITY; the export is not to be served.
+    """
+    runtime = session(file)
+    agree = {task.name: 0 for task in network.tasks}
+    for start in range(0, len(inputs), 32):
+        ids, mask = encode(tokenizer, inputs[start : start + 32])
+        with torch.inference_mode():
+            _, logits = network(torch.from_numpy(ids), torch.from_numpy(mask))
+        outputs = runtime.run(None, {"input_ids": ids, "attention_mask": mask})
+        for task, values in zip(network.tasks, outputs[1:]):
+            agree[task.name] += int((np.argmax(values, -1) == logits[task.name].argmax(-1).numpy()).sum())
+    shares = {name: count / max(1, len(inputs)) for name, count in agree.items()}
+    for name, share in shares.items():
+        if inputs and share < PARITY:
+            raise ModelError(f"The int8 export agrees with torch on {share:.1%} of {name!r}, below {PARITY:.0%}; train again.")
+    return shares
