@@ -1,0 +1,134 @@
+"""action_reply: writes the reply for the strategy that the policy chose, from facts, knowledge and the talk so far."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from typing import Any
+
+from rasa_sdk import Action, Tracker
+from rasa_sdk.events import ActiveLoop
+from rasa_sdk.executor import CollectingDispatcher
+
+from actions import resources
+from actions.guard import guarded
+from actions.send import send
+from actions.turn import FORM, Turn
+from kefu.settings import settings
+
+logger = logging.getLogger(__name__)
+TURNS = 6
+PASSAGES = 3
+GRACE = 0.5  # seconds on top of the reply's deadline, for the hand-over between threads
+DEADLINE = 30.0  # seconds; a last resort, every step below has its own
+# Strategies that state something; the others need no knowledge.
+INFORMING = ("inform", "suggest", "resolve", "continue_relationship", "clarify", "restate")
+CARRIED_ON = ("provide_info", "affirm", "deny")
+
+
+class ActionReply(Action):
+    """Sends one reply; the writing runs in a thread of its own, other conversations go on meanwhile."""
+
+    def name(self) -> str:
+        """The action's name in domain.yml."""
+        return "action_reply"
+
+    @guarded(DEADLINE, speaks=True)
+    async def run(
+        self, dispatcher: CollectingDispatcher, tracker: Tracker, domain: dict[str, Any]
+    ) -> list[dict[str, Any]]:
+        """A form that was left for this reply gets the word again."""
+        turn = Turn(tracker)
+        started = time.monotonic()
+        reply = await self._reply(turn, started)
+        send(
+            dispatcher,
+            reply.text,
+            strategy=_strategy(turn),
+            source=reply.source,
+            probability=turn.slot("strategy_probability"),
+            stage=turn.slot("stage"),
+            passages=list(reply.passages),
+            refused=list(reply.refused),
+            latency_ms=round((time.monotonic() - started) * 1000, 1),
+        )
+        return [ActiveLoop(FORM)] if turn.in_form else []
+
+    async def _reply(self, turn: Turn, started: float) -> Any:
+        loop = asyncio.get_running_loop()
+        wait = settings().reply_deadline + GRACE
+        try:
+            return await asyncio.wait_for(
+                loop.run_in_executor(resources.reply_threads, write, turn, started), timeout=wait
+            )
+        except asyncio.TimeoutError:
+            logger.warning("No reply after %.1f s in conversation %r, the template is sent.", wait, turn.sender_id)
+        except Exception:
+            logger.exception("The reply of conversation %r could not be written.", turn.sender_id)
+        return await asyncio.to_thread(write_from_template, turn)
+
+
+def write(turn: Turn, started: float) -> Any:
+    """The reply; what has passed since ``started``, waiting for a thread included, counts towards the deadline."""
+    responder = resources.responder.ready()
+    if responder is None:  # still loading
+        return write_from_template(turn)
+    left = settings().reply_deadline - (time.monotonic() - started)
+    return responder.reply(request(turn, passages(turn), max(left, 0.05)))
+
+
+def write_from_template(turn: Turn) -> Any:
+    """The strategy's template, without a model and without knowledge."""
+    return resources.templates.get().reply(request(turn, [], settings().reply_deadline))
+
+
+def request(turn: Turn, found: list[Any], deadline: float) -> Any:
+    """What the reply is made from."""
+    from kefu.generation import ReplyRequest
+
+    facts: dict[str, str] = turn.slot("facts") or {}
+    fresh = [key for key in turn.slot("new_facts") or [] if key in facts]
+    return ReplyRequest(
+        strategy=_strategy(turn),
+        intent=turn.intent,
+        emotion=turn.emotion,
+        stage=turn.slot("stage"),
+        facts={**{key: facts[key] for key in fresh}, **facts},
+        passages=found,
+        turns=conversation(turn),
+        deadline=deadline,
+        outcome=turn.slot("outcome") or "none",
+        new_facts=fresh,
+    )
+
+
+def _strategy(turn: Turn) -> str:
+    return str(turn.slot("strategy") or "inform")
+
+
+def conversation(turn: Turn, limit: int = TURNS) -> list[tuple[str, str]]:
+    """The last turns as (speaker, text), oldest first; clicked feedback is not one."""
+    said: list[tuple[str, str]] = []
+    for event in turn.tracker.events_after_latest_restart():
+        text = str(event.get("text") or "").strip()
+        if event.get("event") == "user" and text and not text.startswith("/"):
+            said.append(("user", text))
+        elif event.get("event") == "bot" and text:
+            said.append(("agent", text))
+    return said[-limit:]
+
+
+def passages(turn: Turn) -> list[Any]:
+    """The knowledge that answers the message, or the question that it carries on; a failing index is logged."""
+    if _strategy(turn) not in INFORMING:
+        return []
+    query, intent = turn.text, turn.intent
+    if intent in CARRIED_ON and turn.slot("topic"):
+        query, intent = str(turn.slot("request") or query), str(turn.slot("topic"))
+    try:
+        retriever = resources.retriever.ready()
+        return [passage for passage, _ in retriever.search(query, intent, PASSAGES)] if retriever and query else []
+    except Exception:
+        logger.exception("The knowledge could not be searched for conversation %r.", turn.sender_id)
+        return []
