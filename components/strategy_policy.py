@@ -1,0 +1,288 @@
+"""Chooses the dialogue strategy of each reply, and when the turn is over: a thin adapter around kefu.strategy."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Text, Tuple
+
+from rasa.core.policies.policy import Policy, PolicyPrediction, confidence_scores_for
+from rasa.engine.graph import ExecutionContext
+from rasa.engine.recipes.default_recipe import DefaultV1Recipe
+from rasa.engine.storage.resource import Resource
+from rasa.engine.storage.storage import ModelStorage
+from rasa.shared.core.constants import ACTION_LISTEN_NAME
+from rasa.shared.core.domain import Domain
+from rasa.shared.core.events import (
+    ActionExecuted,
+    ActionExecutionRejected,
+    BotUttered,
+    Event,
+    Restarted,
+    SessionStarted,
+    SlotSet,
+    UserUtteranceReverted,
+    UserUttered,
+)
+from rasa.shared.core.generator import TrackerWithCachedStates
+from rasa.shared.core.trackers import DialogueStateTracker
+from rasa.shared.exceptions import InvalidConfigException
+
+from components.options import refuse_unknown, texts, whole_number
+from kefu.dialogues import read_dialogues
+from kefu.errors import KefuError
+from kefu.strategy import AGENT, OUTCOMES, USER, History, Message, Scores, StrategyModel, TrainingArguments, read_rules
+
+logger = logging.getLogger(__name__)
+
+ACTION_REPLY = "action_reply"
+FEEDBACK_PREFIX = "/give_feedback"
+# A prediction must beat RulePolicy's zeros and give way to its 1.0.
+_LEAST, _MOST = 0.31, 0.99
+_LOGGED = 5  # strategies kept in strategy_scores
+
+
+@DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.POLICY_WITHOUT_END_TO_END_SUPPORT, is_trainable=True)
+class StrategyPolicy(Policy):
+    """Predicts ``action_reply`` with the strategy in slots, then another one or ``action_listen``; nothing else.
+
+    The config takes ``dialogues`` (folders or files; the first must be there, the others are passed over while absent),
+    ``rules`` (the rule file), ``max_replies`` (replies a turn), ``encoder``, ``seed`` and Rasa's ``priority``.
+    """
+
+    @staticmethod
+    def get_default_config() -> Dict[Text, Any]:
+        defaults = TrainingArguments()
+        return {
+            "dialogues": ["data/dialogues", "var/feedback/dialogues"],
+            "rules": "data/strategy_rules.yml",
+            "max_replies": 2,
+            "encoder": defaults.encoder,
+            "seed": defaults.seed,
+            "priority": 1,
+        }
+
+    @staticmethod
+    def required_packages() -> List[Text]:
+        return ["torch", "transformers", "onnxruntime"]
+
+    def __init__(
+        self,
+        config: Dict[Text, Any],
+        model_storage: ModelStorage,
+        resource: Resource,
+        execution_context: ExecutionContext,
+        model: Optional[StrategyModel] = None,
+    ) -> None:
+        super().__init__(config, model_storage, resource, execution_context)
+        self._model = model
+
+    @classmethod
+    def create(
+        cls,
+        config: Dict[Text, Any],
+        model_storage: ModelStorage,
+        resource: Resource,
+        execution_context: ExecutionContext,
+        **kwargs: Any,
+    ) -> "StrategyPolicy":
+        check(config)
+        return cls(config, model_storage, resource, execution_context)
+
+    @classmethod
+    def load(
+        cls,
+        config: Dict[Text, Any],
+        model_storage: ModelStorage,
+        resource: Resource,
+        execution_context: ExecutionContext,
+        **kwargs: Any,
+    ) -> "StrategyPolicy":
+        with model_storage.read_from(resource) as folder:
+            return cls(config, model_storage, resource, execution_context, StrategyModel.load(folder))
+
+    @classmethod
+    def fingerprint_addon(cls, config: Dict[Text, Any]) -> Optional[Text]:
+        """Digest of the dialogue and rule files, so that a changed one trains again."""
+        config = {**cls.get_default_config(), **config}
+        check(config)
+        rules = Path(config["rules"])
+        files = [rules, *(f for p in map(Path, config["dialogues"]) for f in (p.rglob("*.yml") if p.is_dir() else [p]))]
+        digest = hashlib.sha256()
+        for file in sorted(f for f in files if f.is_file()):
+            content = file.read_bytes()
+            digest.update(f"{file}\0{len(content)}\0".encode() + content)
+        return digest.hexdigest()
+
+    def train(self, training_trackers: List[TrackerWithCachedStates], domain: Domain, **kwargs: Any) -> Resource:
+        """Learns from the dialogue files; Rasa's stories and rules are RulePolicy's."""
+        if ACTION_REPLY not in domain.action_names_or_texts:
+            raise InvalidConfigException(f"StrategyPolicy predicts {ACTION_REPLY!r}, which domain.yml does not name.")
+        rules_file = Path(self.config["rules"])
+        arguments = TrainingArguments(encoder=self.config["encoder"], seed=self.config["seed"])
+        try:
+            rules = read_rules(rules_file)
+            dialogues = list(read_dialogues(self._present()))
+            model = StrategyModel.train(dialogues, rules, arguments)
+            with self._model_storage.write_to(self._resource) as folder:
+                model.save(folder, rules_file)
+        except KefuError as error:
+            raise InvalidConfigException(f"StrategyPolicy: {error}") from error
+        logger.info("Learned strategies from %d dialogues in %.0f s.", len(dialogues), model.seconds)
+        return self._resource
+
+    def _present(self) -> List[Path]:
+        first, *others = map(Path, self.config["dialogues"])
+        for path in others:
+            if not path.exists():
+                logger.info("There are no dialogues in %s yet.", path)
+        return [first, *(p for p in others if p.exists())]
+
+    def predict_action_probabilities(
+        self,
+        tracker: DialogueStateTracker,
+        domain: Domain,
+        rule_only_data: Optional[Dict[Text, Any]] = None,
+        **kwargs: Any,
+    ) -> PolicyPrediction:
+        """``action_reply`` with strategy, stage, strategy_scores and strategy_probability, or ``action_listen``."""
+        given = replies_given(tracker)
+        left = (1 if tracker.active_loop_name else self.config["max_replies"]) - given
+        if self._model is None or left <= 0 or is_over(tracker, given):
+            return self._predict(domain, ACTION_LISTEN_NAME, _MOST)
+        history = to_history(tracker)
+        scores = self._model.score(history, left)
+        if history.block and given and not scores.owed and scores.listen >= 0.5:
+            return self._predict(domain, ACTION_LISTEN_NAME, scores.listen)
+        events = chosen(scores, self._model.stage(scores.best, history))
+        return self._predict(domain, ACTION_REPLY, scores.strategies[scores.best], events)
+
+    def _predict(
+        self, domain: Domain, action: Text, confidence: float, events: Optional[List[Event]] = None
+    ) -> PolicyPrediction:
+        confidence = min(max(confidence, _LEAST), _MOST)
+        return self._prediction(confidence_scores_for(action, confidence, domain), optional_events=events)
+
+    def rank(self, tracker: DialogueStateTracker, observed: bool) -> List[Tuple[Text, float]]:
+        """(strategy, probability), best first, as though a reply were due.
+
+        Args:
+            observed: whether the slots tell what business actions found; False where only the texts are known.
+        """
+        if self._model is None:
+            raise InvalidConfigException("StrategyPolicy has not been trained. Train again: rasa train.")
+        return list(self._model.score(to_history(tracker, observed), self.config["max_replies"]).strategies.items())
+
+
+def check(config: Dict[Text, Any]) -> None:
+    """Raises InvalidConfigException that names key and value of the first option that cannot be."""
+    component = StrategyPolicy.__name__
+    refuse_unknown(component, config, StrategyPolicy.get_default_config())
+    texts(component, config, "dialogues")
+    for key in ("rules", "encoder"):
+        if not isinstance(config[key], str) or not config[key]:
+            raise InvalidConfigException(f"{component}: {key!r} must be a text. But it was: {config[key]!r}")
+    whole_number(component, config, "max_replies", least=1)
+    whole_number(component, config, "seed", least=0)
+    whole_number(component, config, "priority", least=0)
+    if not config["dialogues"] or not Path(config["dialogues"][0]).exists():
+        raise InvalidConfigException(
+            f"{component}: 'dialogues' begins with a folder that is there. But it was: {config['dialogues']!r}"
+        )
+    if not Path(config["rules"]).is_file():
+        raise InvalidConfigException(f"{component}: 'rules' names no file: {config['rules']!r}")
+
+
+def chosen(scores: Scores, stage: Text) -> List[Event]:
+    """The slots that tell action_reply, and the records, what was chosen and why."""
+    top = {name: round(p, 4) for name, p in list(scores.strategies.items())[:_LOGGED]}
+    told = {"scores": top, "rules": list(scores.fired), "listen": round(scores.listen, 4)}
+    return [
+        SlotSet("strategy", scores.best),
+        SlotSet("stage", stage),
+        SlotSet("strategy_scores", told),
+        SlotSet("strategy_probability", round(scores.strategies[scores.best], 4)),
+    ]
+
+
+def this_turn(tracker: DialogueStateTracker) -> List[Event]:
+    """The events since the customer's last message, that message included; empty before the first."""
+    events = session(tracker)
+    start = next((i for i in range(len(events) - 1, -1, -1) if isinstance(events[i], UserUttered)), len(events))
+    return events[start:]
+
+
+def session(tracker: DialogueStateTracker) -> List[Event]:
+    """The events since the session began. Rasa's applied_events() leaves out what was said within a form."""
+    events: List[Event] = []
+    for event in tracker.events:
+        if isinstance(event, (Restarted, SessionStarted)):
+            events = []
+        elif isinstance(event, UserUtteranceReverted):
+            while events and not isinstance(events.pop(), UserUttered):
+                pass
+        else:
+            events.append(event)
+    return events
+
+
+def replies_given(tracker: DialogueStateTracker) -> int:
+    """How often action_reply has run in this turn, whether or not it spoke."""
+    return sum(isinstance(e, ActionExecuted) and e.action_name == ACTION_REPLY for e in this_turn(tracker))
+
+
+def is_over(tracker: DialogueStateTracker, given: int) -> bool:
+    """Whether nothing is to be said any more: clicked feedback, a form that has asked, a reply that failed."""
+    turn = this_turn(tracker)
+    if not turn or (turn[0].text or "").startswith(FEEDBACK_PREFIX):
+        return True
+    if any(isinstance(e, ActionExecutionRejected) and e.action_name == ACTION_REPLY for e in turn):
+        return True
+    uttered = sum(isinstance(e, BotUttered) for e in turn)
+    if uttered < given:  # the action server did not answer; asking again would not help
+        return True
+    if tracker.active_loop_name:
+        return uttered > given or not tracker.is_active_loop_rejected
+    return False
+
+
+def to_history(tracker: DialogueStateTracker, observed: bool = True) -> History:
+    """The tracker's messages since the session began, with what the slots tell of this turn."""
+    if not observed:
+        return History(messages_of(tracker), observed=False)
+    facts = tracker.get_slot("facts") or {}
+    new = [key for key in tracker.get_slot("new_facts") or [] if key in facts]
+    outcome = tracker.get_slot("outcome")
+    return History(
+        messages_of(tracker),
+        frozenset(facts),
+        frozenset(new),
+        outcome if outcome in OUTCOMES else "none",
+        order_id=bool(tracker.get_slot("order_id")),
+        phone=bool(tracker.get_slot("phone_tail")),
+        handed_over=bool(tracker.get_slot("handed_over")),
+    )
+
+
+def messages_of(tracker: DialogueStateTracker) -> List[Message]:
+    """Customers' and agents' messages; clicked feedback is none."""
+    messages = []
+    for event in session(tracker):
+        if isinstance(event, UserUttered):
+            text = event.text or ""
+            if text.startswith(FEEDBACK_PREFIX):
+                continue
+            parsed = event.parse_data or {}
+            intents = _distribution(parsed.get("intent_ranking"), event.intent)
+            emotions = _distribution(parsed.get("emotion_ranking"), parsed.get("emotion"))
+            messages.append(Message(USER, "" if text.startswith("/") else text, intents, emotions))
+        elif isinstance(event, BotUttered) and event.text:
+            strategy = (event.metadata or {}).get("strategy")
+            messages.append(Message(AGENT, event.text, strategies={strategy: 1.0} if strategy else {}))
+    return messages
+
+
+def _distribution(ranking: Any, best: Any) -> Dict[Text, float]:
+    ranked = ranking or ([best] if best else [])
+    return {r["name"]: float(r.get("confidence") or 0.0) for r in ranked if r.get("name")}

@@ -1,0 +1,231 @@
+"""The one door to Rasa: loads a trained model for evaluation, replies and retraining, and asks it synchronously.
+
+>>> model = RasaModel.load("models")
+>>> model.parse("尾号0816", context="麻烦报一下手机尾号").intent
+>>> model.strategies([("user", "都五天了钱怎么还没退回来")])[0]
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import tarfile
+import threading
+import time
+import warnings
+from collections import OrderedDict
+from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from kefu.errors import DataError, KefuError, ModelCorrupt, ModelError, ModelNotFound
+
+_SENDER = "kefu-evaluation"
+_REMEMBERED = 4096  # parsed turns kept: evaluation sets repeat the beginnings of their conversations
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Parsed:
+    """What the model reads in a message; rankings are (label, probability), best first."""
+
+    intent: str | None
+    intent_confidence: float
+    intent_ranking: tuple[tuple[str, float], ...]
+    emotion: str | None
+    emotion_ranking: tuple[tuple[str, float], ...]
+    entities: tuple[Mapping[str, Any], ...]
+    latency_ms: float
+
+
+class RasaModel:
+    """A loaded model. Methods may be called from any thread; they wait for each other."""
+
+    def __init__(self, processor: Any) -> None:
+        self._processor = processor
+        self._remembered: OrderedDict[tuple[str, str | None], dict[str, Any]] = OrderedDict()
+        self._lock = threading.Lock()
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, name="kefu-rasa", daemon=True).start()
+
+    @classmethod
+    def load(cls, path: str | Path) -> RasaModel:
+        """Loads a model archive, or the newest one of a folder.
+
+        Raises:
+            ModelNotFound: there is no archive at ``path``.
+            ModelCorrupt: the archive cannot be loaded.
+        """
+        archive = _newest(Path(path))
+        _quiet()
+        from rasa.core.agent import Agent
+
+        _without_gpu()
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                agent = Agent.load(str(archive))
+        except Exception as error:  # Rasa and its components raise unrelated types
+            raise ModelCorrupt(f"The model {str(archive)!r} cannot be loaded: {_reason(error)}") from error
+        return cls(agent.processor)
+
+    def parse(self, text: str, context: str | None = None) -> Parsed:
+        """Reads a message; ``context`` is the agent's turn before it."""
+        tracker = self._tracker()
+        if context:
+            self._say(tracker, context)
+        with self._lock:
+            started = time.perf_counter()
+            data = self._wait(self._processor.parse_message(_message(text), tracker))
+            latency = (time.perf_counter() - started) * 1000
+        return _parsed(data, latency)
+
+    def strategies(
+        self, context: Sequence[Sequence[str]], facts: Mapping[str, str] | None = None
+    ) -> list[tuple[str, float]]:
+        """(strategy, probability) of all 12 for the next reply, best first.
+
+        Args:
+            context: (speaker, text) pairs, speaker ``user`` or ``agent``, oldest first. The strategies of the agent's
+                turns are read off their texts.
+            facts: what business actions found out for this turn; empty if nothing. None: none were run, only the texts
+                are known.
+
+        Raises:
+            DataError: a speaker is neither.
+            ModelError: the model has no strategy policy.
+        """
+        policy = self._policy()
+        tracker, previous = self._tracker(), None
+        for speaker, text in context:
+            if speaker == "agent":
+                self._say(tracker, text)
+                previous = text
+            elif speaker == "user":
+                self._hear(tracker, text, previous)
+            else:
+                raise DataError(f"'context' has the speaker {speaker!r}; speakers are 'user' and 'agent'.")
+        if facts is not None:
+            self._tell(tracker, facts)
+        with self._lock:
+            ranked: list[tuple[str, float]] = policy.rank(tracker, observed=facts is not None)
+        return ranked
+
+    def _policy(self) -> Any:
+        nodes = getattr(self._processor.graph_runner, "_instantiated_nodes", {})
+        for node in nodes.values():
+            component = getattr(node, "_component", None)
+            if hasattr(component, "rank") and hasattr(component, "predict_action_probabilities"):
+                return component
+        raise ModelError(
+            "The model has no strategy policy. Name components.strategy_policy.StrategyPolicy in config.yml and train."
+        )
+
+    def _tracker(self) -> Any:
+        from rasa.shared.core.events import ActionExecuted
+        from rasa.shared.core.trackers import DialogueStateTracker
+
+        slots = self._processor.domain.slots
+        tracker = DialogueStateTracker.from_events(_SENDER, [], slots=slots, domain=self._processor.domain)
+        tracker.update(ActionExecuted("action_listen"), self._processor.domain)
+        return tracker
+
+    def _say(self, tracker: Any, text: str) -> None:
+        from rasa.shared.core.events import BotUttered
+
+        tracker.update(BotUttered(text), self._processor.domain)
+
+    def _hear(self, tracker: Any, text: str, previous: str | None) -> None:
+        from rasa.shared.core.events import UserUttered
+
+        data = self._remembered.get((text, previous))
+        if data is None:
+            with self._lock:
+                data = self._wait(self._processor.parse_message(_message(text), tracker))
+                self._remembered[text, previous] = data
+                if len(self._remembered) > _REMEMBERED:
+                    self._remembered.popitem(last=False)
+        event = UserUttered(text, data["intent"], data["entities"], data)
+        tracker.update(event, self._processor.domain)
+
+    def _tell(self, tracker: Any, facts: Mapping[str, str]) -> None:
+        from rasa.shared.core.events import SlotSet
+
+        from kefu.strategy.features import FACT_GROUPS
+
+        outcome = "opened" if FACT_GROUPS["opened"] & set(facts) else "found" if facts else "none"
+        for name, value in {"facts": dict(facts), "new_facts": list(facts), "outcome": outcome}.items():
+            if name in tracker.slots:
+                tracker.update(SlotSet(name, value), self._processor.domain)
+
+    def _wait(self, work: Coroutine[Any, Any, Result]) -> Result:
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+
+def _message(text: str) -> Any:
+    from rasa.core.channels.channel import UserMessage
+
+    return UserMessage(text, sender_id=_SENDER)
+
+
+def _parsed(data: Mapping[str, Any], latency: float) -> Parsed:
+    intent, emotion = data.get("intent") or {}, data.get("emotion") or {}
+    return Parsed(
+        intent.get("name"),
+        float(intent.get("confidence") or 0.0),
+        _ranking(data.get("intent_ranking")),
+        emotion.get("name"),
+        _ranking(data.get("emotion_ranking")),
+        tuple(data.get("entities") or ()),
+        latency,
+    )
+
+
+def _ranking(ranked: Any) -> tuple[tuple[str, float], ...]:
+    return tuple((r["name"], float(r.get("confidence") or 0.0)) for r in ranked or () if r.get("name"))
+
+
+def _newest(path: Path) -> Path:
+    if path.is_dir():
+        archives = sorted(path.glob("*.tar.gz"), key=lambda p: p.stat().st_mtime)
+        if not archives:
+            raise ModelNotFound(f"There is no model (*.tar.gz) in {str(path)!r}. Train one: kefu train.")
+        return archives[-1]
+    if not path.is_file():
+        raise ModelNotFound(f"There is no model {str(path)!r}. Train one: kefu train.")
+    if not tarfile.is_tarfile(path):
+        raise ModelCorrupt(f"The model {str(path)!r} is no .tar.gz archive. Train again: kefu train.")
+    return path
+
+
+def _quiet() -> None:
+    """Keeps TensorFlow, which Rasa imports, and Rasa's own debug log off the console."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
+    import structlog
+
+    if not structlog.is_configured():  # by default it prints debug lines on stdout
+        level = structlog.make_filtering_bound_logger(logging.WARNING)
+        structlog.configure(wrapper_class=level)
+    logging.getLogger("rasa").setLevel(logging.WARNING)
+
+
+def _without_gpu() -> None:
+    import tensorflow
+
+    try:
+        tensorflow.config.set_visible_devices([], "GPU")
+    except RuntimeError:  # TensorFlow was started before us
+        logging.getLogger(__name__).debug("TensorFlow keeps its devices.")
+
+
+def _reason(error: BaseException) -> str:
+    """One line: the deepest error that kefu raised on purpose, else the deepest of all."""
+    chain = [error]
+    while (cause := chain[-1].__cause__ or chain[-1].__context__) is not None and cause not in chain:
+        chain.append(cause)
+    told = next((e for e in reversed(chain) if isinstance(e, KefuError)), chain[-1])
+    lines = str(told).strip().splitlines()
+    return lines[0] if lines else type(told).__name__
