@@ -1,0 +1,69 @@
+"""Train the models that Rasa does not train: the generator's adapter."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True)
+
+
+@app.callback()
+def _group() -> None:
+    """Keeps `generator` a command of its own while it is the only one."""
+
+
+@app.command()
+def generator(
+    data: Annotated[
+        list[Path], typer.Option(help="Dialogues: files or folders of *.yml; may be given more than once.")
+    ] = [  # noqa: B006
+        Path("data/dialogues")
+    ],
+    out: Annotated[Path, typer.Option(help="Folder for the adapter.")] = Path("actions/adapter"),
+    base: Annotated[str, typer.Option(help="bundled:NAME, a hub id or a folder; empty takes KEFU_GENERATOR.")] = "",
+    epochs: Annotated[int, typer.Option(help="Passes over the replies; the best one is kept.")] = 3,
+    learning_rate: Annotated[float, typer.Option(help="The peak of the schedule.")] = 5e-4,
+    batch_size: Annotated[int, typer.Option(help="Replies to a step.")] = 8,
+    rank: Annotated[int, typer.Option(help="Rank of the LoRA matrices.")] = 16,
+    held_out: Annotated[float, typer.Option(help="Share of the dialogues to measure the loss on.")] = 0.1,
+    rehearsals: Annotated[int, typer.Option(help="Labelled messages of data/nlu to answer with templates.")] = 1600,
+    knowledge: Annotated[bool, typer.Option(help="Also learn to quote the passages of data/knowledge.")] = True,
+    seed: Annotated[int, typer.Option(help="For split, order and start.")] = 7,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 takes KEFU_THREADS.")] = 0,
+) -> None:
+    """Fine-tune the reply generator on the hand-written dialogues (a LoRA adapter of a few MB).
+
+    Half an hour to an hour on two idle cores. The running action server takes the new adapter when it is
+    started again.
+    """
+    from kefu.dataset.nlu import read_nlu
+    from kefu.generation.rehearsal import Message
+    from kefu.generation.training import GeneratorTrainingArguments, train_generator
+    from kefu.knowledge import read_passages
+    from kefu.settings import settings
+
+    chosen = settings()
+    arguments = GeneratorTrainingArguments(
+        base=base or chosen.generator,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        batch_size=batch_size,
+        rank=rank,
+        held_out=held_out,
+        rehearsals=rehearsals,
+        seed=seed,
+        threads=threads or chosen.threads,
+    )
+    passages = [p for p in read_passages(chosen.data_dir) if not p.id.startswith("product:")] if knowledge else []
+    nlu = read_nlu([chosen.data_dir / "nlu"]) if rehearsals else []
+    messages = [Message(m.text, m.intent, m.emotion, m.context) for m in nlu]
+    card = train_generator(
+        data or [chosen.data_dir / "dialogues"], out, arguments, passages, messages, report=typer.echo
+    )
+    typer.echo(
+        f"{out}: {card['replies']} replies, {card['rehearsals']} rehearsals, {card['passages']} passages; "
+        f"held-out loss {card['held_out_loss']} on {card['held_out_replies']} replies; {card['seconds']:.0f} s."
+    )

@@ -1,0 +1,196 @@
+"""The guard: fills a draft's placeholders and refuses the draft, with named reasons, unless it may be sent.
+
+It reads nothing but the draft and the request, so that a reply that passes can be proven from them.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kefu.errors import DataError, NotFound
+from kefu.generation.claims import contradicted, unproven
+from kefu.generation.prompt import MARKS, fill, passage_texts, short_facts
+from kefu.generation.quantities import unvouched
+from kefu.generation.request import AGENT, USER, ReplyRequest, last_words
+from kefu.generation.similarity import bigrams, similar
+
+MIN_LENGTH, MAX_LENGTH = 4, 120
+REASONS = ("placeholder", "length", "leak", "language", "sensitive", "number", "promise", "contradiction", "ungrounded",
+           "identity", "repetition", "strategy")  # fmt: skip
+_HAN = re.compile(r"[\u3400-\u9fff]")
+_LATIN = re.compile(r"[A-Za-z]")
+_QUESTION = re.compile(
+    r"[？?吗么呢吧]|哪|什么|多少|几|怎么|还是|是不是|有没有|能不能|方便|发我|发来|告诉我|说说|说一下|拍"
+)
+_ASKS_FOR_ID = re.compile(r"单号|订单|尾号|手机|后四位|号码|姓名|收货人|工单|核对|核实|截图|这串|报一下|账号|地址")
+_HUMAN = re.compile(
+    r"(?:我|这边|咱)(?:就|也|可)?是(?:真人|人工|活人|人类|真的人)|不是(?:机器人|智能客服|AI|程序)|如假包换", re.I
+)
+_FEEDBACK = re.compile(r"[？?吗么]|还有|评价|打个?分|解决|清楚|满意|别的|其他|尽管")
+_CLAIMS_OF_FACT = frozenset({"inform", "resolve", "suggest", "continue_relationship"})
+_UNITS_OF_FACT = frozenset({"元", "角", "日期", "时刻", "编号", "折"})
+_GROUNDED_SHARE = 0.12
+_ADMITS = re.compile(
+    r"不敢|给不了|说不[准好死]|没公布|没定|还没定|查不[到出]|不知道|没权限|不好[说瞎]|不清楚|没有(?:新的|日期|消息)|定不了"
+)
+_SHARED_WORDS = frozenset(
+    {"hi", "hello", "hey", "ok", "okay", "yes", "no", "bye", "thx", "thanks", "app", "sku", "vip"}
+)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a draft: the text to send, and why it must not be sent (empty where it may)."""
+
+    text: str
+    reasons: tuple[str, ...]
+    details: tuple[str, ...] = ()
+
+    @property
+    def passed(self) -> bool:
+        return not self.reasons
+
+
+def writes_english(turns: Sequence[tuple[str, str]]) -> bool:
+    """Whether the customer writes English. A lone hello or ok decides nothing: her turn before it does."""
+    for speaker, text in reversed(turns):
+        if speaker != USER:
+            continue
+        if _HAN.search(text):
+            return False
+        words = re.findall(r"[A-Za-z']{2,}", text)
+        if len(words) >= 2 and not all(w.lower() in _SHARED_WORDS for w in words):
+            return True
+    return False
+
+
+def read_words(path: Path) -> tuple[str, ...]:
+    """The words of a list file: one a line, ``#`` begins a remark.
+
+    Raises:
+        NotFound: the file is not there.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except FileNotFoundError:
+        raise NotFound(f"There is no list of sensitive words at {str(path)!r}; an empty file will do.") from None
+    return tuple(word.lower() for line in lines if (word := line.split("#")[0].strip()))
+
+
+class Guard:
+    """Checks drafts against their request. Safe to share between threads."""
+
+    def __init__(self, sensitive: Collection[str] = ()) -> None:
+        self._sensitive = tuple(sensitive)
+        self._counts: Counter[str] = Counter()
+        self._lock = threading.Lock()
+
+    @classmethod
+    def load(cls, data_dir: Path) -> Guard:
+        """With the words of ``shop/sensitive_words.txt`` below ``data_dir``."""
+        return cls(read_words(data_dir / "shop" / "sensitive_words.txt"))
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How often each reason was given since the start; ``passed`` counts the drafts without one."""
+        with self._lock:
+            return dict(self._counts)
+
+    def check(self, draft: str, request: ReplyRequest) -> Verdict:
+        """The verdict on a draft as the model wrote it, placeholders by name."""
+        verdict = self._judge(draft.strip(), request)
+        with self._lock:
+            self._counts.update(verdict.reasons or ("passed",))
+        return verdict
+
+    def _judge(self, draft: str, request: ReplyRequest) -> Verdict:
+        try:
+            text = fill(draft, request.facts)
+        except DataError as error:
+            return Verdict("", ("placeholder",), (str(error),))
+        sources = passage_texts(request)
+        found: dict[str, str] = {}
+        if not MIN_LENGTH <= len(text) <= MAX_LENGTH:
+            found["length"] = f"{len(text)} characters"
+        if leaked := [m for m in MARKS if m in text]:
+            found["leak"] = leaked[0]
+        if not self._language_fits(draft, request):
+            found["language"] = text
+        if hits := [w for w in self._sensitive if w in text.lower()]:
+            found["sensitive"] = hits[0]
+        if numbers := self._numbers(text, request, sources):
+            found["number"] = ", ".join("".join(q) for q in numbers)
+        if claims := unproven(text, request, sources):
+            found["promise"] = ", ".join(claims)
+        if words := contradicted(text, sources):
+            found["contradiction"] = ", ".join(words)
+        if _HUMAN.search(text):
+            found["identity"] = text
+        if not _grounded(draft, text, request, sources):
+            found["ungrounded"] = text
+        if _repeats(draft, text, request):
+            found["repetition"] = text
+        if clash := strategy_clash(draft, text, request.strategy):
+            found["strategy"] = clash
+        return Verdict(text, tuple(found), tuple(f"{k}: {v}" for k, v in found.items()))
+
+    @staticmethod
+    def _language_fits(draft: str, request: ReplyRequest) -> bool:
+        own = re.sub(r"\{[^{}]*\}", "", draft)
+        han, latin = len(_HAN.findall(own)), len(_LATIN.findall(own))
+        if writes_english(request.turns):
+            return latin > han
+        return han >= 2 and han >= latin
+
+    @staticmethod
+    def _numbers(text: str, request: ReplyRequest, sources: Sequence[str]) -> list[tuple[str, str]]:
+        proven = [*short_facts(request.facts).values(), *sources]
+        loose = unvouched(text, proven)
+        if not loose:
+            return []
+        # The customer's own numbers may be said back to her, but an amount, a date or an id she names proves nothing.
+        theirs = set(unvouched(text, [*proven, last_words(request.turns)]))
+        strict = request.strategy in _CLAIMS_OF_FACT
+        return [q for q in loose if q in theirs or (strict and q[1] in _UNITS_OF_FACT)]
+
+
+def _grounded(draft: str, text: str, request: ReplyRequest, sources: Sequence[str]) -> bool:
+    """Statements of fact have to draw on a fact or a passage; the rest need not."""
+    if request.strategy not in ("inform", "resolve") or (request.strategy == "inform" and _ADMITS.search(text)):
+        return True
+    values = [v for v in short_facts(request.facts).values() if len(v) > 1]
+    if "{" in draft or any(value in text for value in values):
+        return True
+    own = bigrams(text)
+    shared = own & bigrams(" ".join(sources))
+    return len(shared) >= 2 and len(shared) / max(len(own), 1) >= _GROUNDED_SHARE
+
+
+def _repeats(draft: str, text: str, request: ReplyRequest) -> bool:
+    """Whether the text says again what an earlier agent turn or its own first half said."""
+    if any(speaker == AGENT and similar(text, said) >= 0.75 for speaker, said in request.turns[-8:]):
+        return True
+    return bool(re.search(r"([^A-Za-z ]{5,})[^{}]*?\1|(.{20,}).*?\2", draft) or re.search(r"(.{2,4})\1{2,}", draft))
+
+
+def strategy_clash(draft: str, text: str, strategy: str) -> str:
+    """Why the text does not carry out the strategy, in a few words; empty where it may."""
+    stated = "{" in draft or bool(re.search(r"\d", text))
+    asks = bool(re.search(r"[？?]", text))
+    checks = {
+        "greet": (stated or len(text) > 45, "a greeting states no facts and is short"),
+        "verify_identity": (not _ASKS_FOR_ID.search(text), "asks for no number or name"),
+        "clarify": (not _QUESTION.search(text), "asks nothing"),
+        "request_feedback": (not _FEEDBACK.search(text), "asks for no feedback"),
+        "manage_emotion": (asks and bool(_ASKS_FOR_ID.search(text)), "asks for data in place of comfort"),
+        "thank_and_close": (asks, "a farewell asks nothing"),
+        "inform": (asks and not stated and len(text) < 16, "asks in place of telling"),
+        "resolve": (asks and not stated, "asks in place of doing"),
+    }
+    clash, why = checks.get(strategy, (False, ""))
+    return why if clash else ""

@@ -1,0 +1,54 @@
+"""Loads a causal language model with its tokenizer, and merges an adapter into it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from kefu.errors import ModelCorrupt
+from kefu.generation.adapter import check_adapter
+from kefu.pretrained import resolve
+
+
+def load_base(name: str, dtype: Any) -> tuple[Any, Any]:
+    """(model, tokenizer) of ``name``, as kefu.pretrained.resolve takes it.
+
+    Raises:
+        ModelNotFound: no such model.
+        ModelCorrupt: its files cannot be loaded.
+    """
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+    from transformers.utils import logging
+
+    folder = resolve(name)
+    logging.disable_progress_bar()
+    try:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        model = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype)
+    except Exception as error:  # transformers and safetensors raise a dozen unrelated types
+        raise ModelCorrupt(f"The model {name!r} in {folder} does not load: {type(error).__name__}: {error}") from None
+    return model, tokenizer
+
+
+def load_merged(name: str, adapter: Path | None, dtype: Any) -> tuple[Any, Any]:
+    """(model, tokenizer) with the adapter's weights added to the base model's.
+
+    Raises:
+        ModelNotFound, ModelCorrupt: of the base model or of the adapter.
+    """
+    resolve(name)
+    if adapter is not None:
+        check_adapter(adapter, name)
+    model, tokenizer = load_base(name, dtype)
+    if adapter is None:
+        return model, tokenizer
+    from peft import PeftModel
+
+    try:
+        merged: Any = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+    except Exception as error:
+        raise ModelCorrupt(
+            f"The adapter in {str(adapter)!r} does not load: {type(error).__name__}: {error}. "
+            f"Train it again: kefu train generator --out {adapter}"
+        ) from None
+    return merged, tokenizer

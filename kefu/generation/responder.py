@@ -1,0 +1,117 @@
+"""The responder: draft, guard, one more draft, template. Whatever happens, the customer gets an answer in time."""
+
+from __future__ import annotations
+
+import logging
+import time
+from functools import lru_cache
+
+from kefu.errors import DeadlineExceeded, KefuError
+from kefu.generation.engine import Engine
+from kefu.generation.guard import Guard, writes_english
+from kefu.generation.prompt import MAX_PASSAGES, PASSAGE_STRATEGIES, format_prompt, passage_texts, short_facts
+from kefu.generation.request import Reply, ReplyRequest, last_words
+from kefu.generation.templates import HAND_WRITTEN, Templates
+from kefu.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+# Seconds kept back for the guard and the template.
+_RESERVE = 0.05
+# 0 is the likeliest draft, the second one is drawn.
+_SEEDS = (0, 1)
+# What an action could not do is said in hand-written words: a draft knows nothing of it.
+_FAILED = frozenset({"not_found", "needs_order_id", "needs_phone", "refused"})
+_STATING = frozenset({"inform", "resolve"})
+_LAST_RESORT = "请稍等，我看一下。"
+
+
+class Responder:
+    """Writes replies. Safe to share between threads; without an engine it serves templates."""
+
+    def __init__(self, engine: Engine | None, guard: Guard, templates: Templates, max_tokens: int = 64) -> None:
+        self._engine, self._guard, self._templates, self._max_tokens = engine, guard, templates, max_tokens
+
+    @property
+    def guard(self) -> Guard:
+        """The guard, whose counts tell how often each reason was given."""
+        return self._guard
+
+    def reply(self, request: ReplyRequest) -> Reply:
+        """A reply within the request's deadline. Never raises."""
+        began = time.monotonic()
+        refused: list[str] = []
+        text = None
+        if self._engine is not None and drafts_for(request):
+            text = self._draft(self._engine, request, began + request.deadline - _RESERVE, refused)
+        source = "model" if text else "template"
+        if not text:
+            text = self._template(request)
+        passages: tuple[str, ...] = ()
+        if request.strategy in PASSAGE_STRATEGIES:
+            passages = tuple(p.id for p in request.passages[:MAX_PASSAGES])
+        return Reply(text, source, (time.monotonic() - began) * 1000, tuple(refused), passages)
+
+    def _draft(self, engine: Engine, request: ReplyRequest, deadline: float, refused: list[str]) -> str | None:
+        """A draft that passed the guard; why others did not is added to ``refused``."""
+        try:
+            prompt = format_prompt(request)
+            for seed in _SEEDS:
+                draft = engine.generate(prompt, self._max_tokens, deadline, seed)
+                verdict = self._guard.check(draft, request)
+                if verdict.passed:
+                    return verdict.text
+                refused.extend(verdict.reasons)
+        except DeadlineExceeded as error:
+            logger.info("A draft was not ready in time: %s", error)
+            refused.append("deadline")
+        except KefuError as error:
+            logger.warning("No draft, the template is sent: %s", error)
+            refused.append("error")
+        except Exception:
+            logger.exception("No draft, the template is sent.")
+            refused.append("error")
+        return None
+
+    def _template(self, request: ReplyRequest) -> str:
+        try:
+            return self._templates.reply(request) or _LAST_RESORT
+        except Exception:
+            logger.exception("No template for strategy %r.", request.strategy)
+            return _LAST_RESORT
+
+
+def drafts_for(request: ReplyRequest) -> bool:
+    """Whether a model may write this reply; the rest is answered in hand-written words."""
+    if request.intent in HAND_WRITTEN or not last_words(request.turns) or writes_english(request.turns):
+        return False
+    if request.strategy in _STATING and request.outcome in _FAILED:
+        return False
+    # A statement with nothing to state it from would be refused anyway.
+    return request.strategy not in _STATING or bool(short_facts(request.facts) or passage_texts(request))
+
+
+@lru_cache(maxsize=4)
+def load_responder(settings: Settings) -> Responder:
+    """The responder that the settings ask for; the model is loaded once in a process.
+
+    A missing or damaged model is logged in one line, and templates answer.
+    """
+    guard, templates = Guard.load(settings.data_dir), Templates()
+    engine: Engine | None = None
+    if settings.generator == "none":
+        logger.info("KEFU_GENERATOR is none: replies come from templates alone.")
+    else:
+        try:
+            from kefu.generation.engine import load_engine
+
+            engine = load_engine(settings)
+        except KefuError as error:
+            logger.error("Replies come from templates alone: %s", error)
+        except Exception as error:
+            cause = f"{type(error).__name__}: {error}"
+            mend = "Check KEFU_GENERATOR, or set it to none."
+            logger.error(
+                "Replies come from templates alone: %r does not start (%s). %s", settings.generator, cause, mend
+            )
+    return Responder(engine, guard, templates, settings.max_reply_tokens)
