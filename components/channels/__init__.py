@@ -1,0 +1,1 @@
+"""Input channels of the assistant: REST (``rest.KefuRestInput``), the chat page and its socket (``web.WebInput``)."""

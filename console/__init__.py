@@ -1,0 +1,1 @@
+"""The web pages: plain HTML, CSS and JavaScript, served by the channels."""
