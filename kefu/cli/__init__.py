@@ -11,7 +11,19 @@ from kefu.errors import KefuError
 
 app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 # A module with `app` becomes a group of that name, one with `command` becomes that command.
-for _name in ("evaluate", "train", "reply", "feedback", "retrain", "models", "report", "benchmark", "shop", "data", "demo"):
+for _name in (
+    "evaluate",
+    "train",
+    "reply",
+    "feedback",
+    "retrain",
+    "models",
+    "report",
+    "benchmark",
+    "shop",
+    "data",
+    "demo",
+):
     try:
         _module = importlib.import_module(f"kefu.cli.{_name}")
     except ModuleNotFoundError as _error:
