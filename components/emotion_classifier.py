@@ -8,11 +8,11 @@ from rasa.engine.graph import ExecutionContext, GraphComponent
 from rasa.engine.recipes.default_recipe import DefaultV1Recipe
 from rasa.engine.storage.resource import Resource
 from rasa.engine.storage.storage import ModelStorage
-from rasa.shared.exceptions import InvalidConfigException
 from rasa.shared.nlu.constants import ENTITIES, TEXT
 from rasa.shared.nlu.training_data.message import Message
 
 from components.intent_classifier import PREDICTION, BertIntentClassifier
+from components.options import number, refuse_unknown
 from kefu.text_classifier import Prediction
 
 
@@ -20,8 +20,8 @@ from kefu.text_classifier import Prediction
 class BertEmotionClassifier(GraphComponent):
     """Sets ``emotion``, ``emotion_ranking`` and an ``emotion`` entity over the whole message.
 
-    It shares the encoder of BertIntentClassifier, so a message is encoded once. Config: ``threshold``, the confidence below
-    which a message counts as neutral.
+    It shares the encoder of BertIntentClassifier, so a message is encoded once. Config: ``threshold``, the confidence
+    below which a message counts as neutral.
     """
 
     @staticmethod
@@ -37,11 +37,14 @@ class BertEmotionClassifier(GraphComponent):
 
     @classmethod
     def create(
-        cls, config: Dict[Text, Any], model_storage: ModelStorage, resource: Resource, execution_context: ExecutionContext
+        cls,
+        config: Dict[Text, Any],
+        model_storage: ModelStorage,
+        resource: Resource,
+        execution_context: ExecutionContext,
     ) -> "BertEmotionClassifier":
-        value = config["threshold"]
-        if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < 1:
-            raise InvalidConfigException(f"{cls.__name__}: 'threshold' must lie in [0, 1). But it was: {value!r}")
+        refuse_unknown(cls.__name__, config, cls.get_default_config())
+        number(cls.__name__, config, "threshold", below=1)
         return cls(config)
 
     def process(self, messages: List[Message]) -> List[Message]:

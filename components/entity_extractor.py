@@ -1,4 +1,4 @@
-"""Order ids, phones, amounts, dates … by pattern; products, colours, sizes by a spaCy recogniser trained on the examples."""
+"""Order ids, phones, amounts, dates … by pattern; products, colours, sizes by a trained spaCy recogniser."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rasa.shared.nlu.constants import ENTITIES, TEXT
 from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
+from components.options import refuse_unknown, whole_number
 from kefu.entities import LABELS, Span, find_spans, load_tagger, tag, train_tagger, without_overlaps
 from kefu.errors import DataError
 
@@ -31,16 +32,22 @@ class SpacyEntityExtractor(GraphComponent):
     def required_packages() -> List[Text]:
         return ["spacy"]
 
-    def __init__(self, config: Dict[Text, Any], storage: ModelStorage, resource: Resource, nlp: Optional[Any] = None) -> None:
+    def __init__(
+        self, config: Dict[Text, Any], storage: ModelStorage, resource: Resource, nlp: Optional[Any] = None
+    ) -> None:
         self._config, self._storage, self._resource, self._nlp = config, storage, resource, nlp
 
     @classmethod
     def create(
-        cls, config: Dict[Text, Any], model_storage: ModelStorage, resource: Resource, execution_context: ExecutionContext
+        cls,
+        config: Dict[Text, Any],
+        model_storage: ModelStorage,
+        resource: Resource,
+        execution_context: ExecutionContext,
     ) -> "SpacyEntityExtractor":
-        for name in ("epochs", "seed"):
-            if not isinstance(config[name], int) or isinstance(config[name], bool) or config[name] < 1:
-                raise InvalidConfigException(f"{cls.__name__}: {name!r} must be a whole number. But it was: {config[name]!r}")
+        refuse_unknown(cls.__name__, config, cls.get_default_config())
+        whole_number(cls.__name__, config, "epochs", least=1)
+        whole_number(cls.__name__, config, "seed", least=0)
         return cls(config, model_storage, resource)
 
     @classmethod
@@ -81,7 +88,9 @@ class SpacyEntityExtractor(GraphComponent):
                 continue
             spans = find_spans(text)
             if self._nlp is not None:
-                spans += without_overlaps(tag(self._nlp, text[:_LONGEST]), spans)
+                # Half a surrogate pair, which broken clients send, is nothing that spaCy can store.
+                storable = text[:_LONGEST].encode("utf-8", "replace").decode("utf-8")
+                spans += without_overlaps(tag(self._nlp, storable), spans)
             entities = [
                 {"entity": s.entity, "value": s.value, "start": s.start, "end": s.end, "extractor": type(self).__name__}
                 for s in sorted(spans, key=lambda s: s.start)

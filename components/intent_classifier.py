@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import logging
-from typing import Any, Dict, List, Optional, Text, Type
+import hashlib
+from pathlib import Path
+from typing import Any, Dict, List, Optional, Text
 
 from rasa.engine.graph import ExecutionContext, GraphComponent
 from rasa.engine.recipes.default_recipe import DefaultV1Recipe
@@ -16,11 +17,13 @@ from rasa.shared.nlu.constants import INTENT, TEXT
 from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
+from components.options import number, refuse_unknown, texts, whole_number
+from kefu.dialogues import read_dialogues
 from kefu.errors import KefuError, SettingsError
 from kefu.taxonomy import EMOTIONS
-from kefu.text_classifier import Classifier, Example, Prediction, TrainingArguments, save
+from kefu.text_classifier import Classifier, Example, Prediction, TrainingArguments
+from kefu.text_classifier.text import normalise
 
-logger = logging.getLogger(__name__)
 PREDICTION = "kefu_prediction"  # message key under which the emotion classifier finds both heads' output
 _RANKED = 10  # intents in intent_ranking, as Rasa's own classifiers give
 
@@ -41,6 +44,19 @@ def to_example(message: Message) -> Optional[Example]:
     return Example(message.get(TEXT), labels, metadata.get("context"))
 
 
+def dialogue_examples(paths: List[Text]) -> List[Example]:
+    """The customers' turns of dialogue files, each with the agent's turn before it; absent folders are passed over."""
+    examples = []
+    for dialogue in read_dialogues([p for p in map(Path, paths) if p.exists()]):
+        context = None
+        for turn in dialogue.turns:
+            if turn.speaker == "agent":
+                context = turn.text
+            elif turn.intent and turn.emotion:
+                examples.append(Example(turn.text, {"intent": turn.intent, "emotion": turn.emotion}, context))
+    return examples
+
+
 def previous_turn(tracker: Optional[DialogueStateTracker]) -> Optional[Text]:
     """What the agent said last in the conversation so far."""
     if tracker is None:
@@ -55,14 +71,15 @@ def previous_turn(tracker: Optional[DialogueStateTracker]) -> Optional[Text]:
 class BertIntentClassifier(GraphComponent):
     """Fine-tunes kefu.text_classifier on the NLU examples and predicts a calibrated ``intent``.
 
-    The config takes the fields of TrainingArguments, ``emotion_weight`` (share of the emotion task in the loss) and
-    ``threads`` (CPU threads of a prediction). Messages keep both heads' output for BertEmotionClassifier.
+    The config takes the fields of TrainingArguments, ``dialogues`` (folders whose customers' turns are examples too,
+    each in its context), ``emotion_weight`` (share of the emotion task in the loss) and ``threads`` (CPU threads of a
+    prediction). Messages keep both heads' output for BertEmotionClassifier.
     """
 
     @staticmethod
     def get_default_config() -> Dict[Text, Any]:
         arguments = {name: f.default for name, f in TrainingArguments.__dataclass_fields__.items()}
-        return {**arguments, "emotion_weight": 0.7, "threads": 1}
+        return {**arguments, "dialogues": [], "emotion_weight": 0.7, "threads": 1}
 
     @staticmethod
     def required_packages() -> List[Text]:
@@ -83,14 +100,16 @@ class BertIntentClassifier(GraphComponent):
 
     @classmethod
     def create(
-        cls, config: Dict[Text, Any], model_storage: ModelStorage, resource: Resource, execution_context: ExecutionContext
+        cls,
+        config: Dict[Text, Any],
+        model_storage: ModelStorage,
+        resource: Resource,
+        execution_context: ExecutionContext,
     ) -> "BertIntentClassifier":
-        unknown = sorted(set(config) - set(cls.get_default_config()))
-        if unknown:
-            raise InvalidConfigException(
-                f"{cls.__name__} has no option {unknown[0]!r} (value {config[unknown[0]]!r}). "
-                f"Options are: {', '.join(cls.get_default_config())}."
-            )
+        refuse_unknown(cls.__name__, config, cls.get_default_config())
+        texts(cls.__name__, config, "dialogues")
+        number(cls.__name__, config, "emotion_weight", below=100)
+        whole_number(cls.__name__, config, "threads", least=1)
         return cls(config, model_storage, resource)
 
     @classmethod
@@ -105,12 +124,21 @@ class BertIntentClassifier(GraphComponent):
         with model_storage.read_from(resource) as folder:
             return cls(config, model_storage, resource, Classifier(folder, int(config["threads"])))
 
+    @classmethod
+    def fingerprint_addon(cls, config: Dict[Text, Any]) -> Optional[Text]:
+        """Digest of the dialogue files, so that a changed dialogue trains again."""
+        texts(cls.__name__, config, "dialogues")
+        paths = [Path(p) for p in config["dialogues"]]
+        files = sorted(f for p in paths for f in ([p] if p.is_file() else p.rglob("*.yml")))
+        return hashlib.sha256(b"".join(str(f).encode() + f.read_bytes() for f in files)).hexdigest()
+
     def train(self, training_data: TrainingData) -> Resource:
         """Fine-tunes, exports to ONNX int8, checks the export against torch."""
         from kefu.text_classifier.training import train_joint
 
         examples = [e for m in training_data.nlu_examples if (e := to_example(m)) is not None]
         try:
+            examples += dialogue_examples(self._config["dialogues"])
             with self._storage.write_to(self._resource) as folder:
                 train_joint(examples, self._arguments, float(self._config["emotion_weight"]), folder)
         except KefuError as error:
@@ -118,11 +146,11 @@ class BertIntentClassifier(GraphComponent):
         return self._resource
 
     def process(self, messages: List[Message], tracker: Optional[DialogueStateTracker] = None) -> List[Message]:
-        """Sets ``intent`` and ``intent_ranking``; the previous agent turn is read from ``tracker`` where there is one."""
+        """Sets ``intent`` and ``intent_ranking``; the agent's previous turn is read from ``tracker``, if there is one."""
         context = previous_turn(tracker)
         for message in messages:
             text = message.get(TEXT) or ""
-            if not text.strip() or self._classifier is None:
+            if not normalise(text) or self._classifier is None:
                 message.set(INTENT, {"name": None, "confidence": 0.0}, add_to_output=True)
                 message.set("intent_ranking", [], add_to_output=True)
                 continue
@@ -132,5 +160,3 @@ class BertIntentClassifier(GraphComponent):
             message.set("intent_ranking", ranking, add_to_output=True)
             message.set(PREDICTION, prediction)
         return messages
-
-

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import re
 from pathlib import Path
-from typing import Any, Dict, List, Text
+from typing import Any, Dict, List, Optional, Text
 
 import spacy
 import yaml
@@ -16,6 +18,8 @@ from rasa.nlu.tokenizers.tokenizer import Token, Tokenizer
 from rasa.shared.exceptions import InvalidConfigException
 from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
+
+from components.options import refuse_unknown, texts
 
 
 @DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.MESSAGE_TOKENIZER, is_trainable=True)
@@ -49,15 +53,26 @@ class SpacyChineseTokenizer(Tokenizer):
 
     @classmethod
     def create(
-        cls, config: Dict[Text, Any], model_storage: ModelStorage, resource: Resource, execution_context: ExecutionContext
+        cls,
+        config: Dict[Text, Any],
+        model_storage: ModelStorage,
+        resource: Resource,
+        execution_context: ExecutionContext,
     ) -> "SpacyChineseTokenizer":
-        if not isinstance(config["words"], list):
-            raise InvalidConfigException(f"SpacyChineseTokenizer: 'words' must be a list. But it was: {config['words']!r}")
-        if config["products"] and not Path(config["products"]).is_file():
+        refuse_unknown(cls.__name__, config, cls.get_default_config())
+        texts(cls.__name__, config, "words")
+        if not isinstance(config["products"], str) or (config["products"] and not Path(config["products"]).is_file()):
             raise InvalidConfigException(
-                f"SpacyChineseTokenizer: 'products' names {config['products']!r}, which is not there. "
+                f"{cls.__name__}: 'products' names {config['products']!r}, which is not there. "
                 "Name your catalogue, or write products: ''."
             )
+        try:
+            re.compile(config["token_pattern"] or "")
+        except (re.error, TypeError) as error:
+            raise InvalidConfigException(
+                f"{cls.__name__}: 'token_pattern' must be a regular expression ({error}). "
+                f"But it was: {config['token_pattern']!r}"
+            ) from None
         return cls(config, model_storage, resource, [])
 
     @classmethod
@@ -73,12 +88,17 @@ class SpacyChineseTokenizer(Tokenizer):
             words = json.loads((folder / "words.json").read_text(encoding="utf-8"))
         return cls(config, model_storage, resource, words)
 
+    @classmethod
+    def fingerprint_addon(cls, config: Dict[Text, Any]) -> Optional[Text]:
+        """Digest of the catalogue, so that a new product trains again."""
+        file = Path(str(config["products"]))
+        return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
+
     def train(self, training_data: TrainingData) -> Resource:
         """Collects the shop's words: configured ones, product names, and the products that examples annotate."""
         words = set(self._config["words"])
         if self._config["products"]:
-            for product in yaml.safe_load(Path(self._config["products"]).read_text(encoding="utf-8")):
-                words.update([product["name"], *product.get("aliases", [])])
+            words.update(self._product_words(Path(self._config["products"])))
         for example in training_data.entity_examples:
             words.update(e["value"] for e in example.get("entities", []) if e.get("entity") == "product")
         kept = sorted(w for w in words if 1 < len(w) <= 12)
@@ -86,6 +106,17 @@ class SpacyChineseTokenizer(Tokenizer):
             (folder / "words.json").write_text(json.dumps(kept, ensure_ascii=False), encoding="utf-8")
         self._add(kept)
         return self._resource
+
+    def _product_words(self, file: Path) -> List[Text]:
+        """The names and aliases in the catalogue ``file``."""
+        try:
+            products = yaml.safe_load(file.read_text(encoding="utf-8"))
+            return [str(word) for product in products for word in (product["name"], *product.get("aliases", []))]
+        except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError, AttributeError) as error:
+            raise InvalidConfigException(
+                f"{type(self).__name__}: 'products' names {str(file)!r}, which is not a list of products "
+                f"with a name each ({' '.join(str(error).split())})."
+            ) from None
 
     def _add(self, words: List[Text]) -> None:
         if words:
@@ -96,6 +127,7 @@ class SpacyChineseTokenizer(Tokenizer):
 
     def tokenize(self, message: Message, attribute: Text) -> List[Token]:
         """The words of ``attribute`` with their positions; white space is no word."""
-        doc = self._nlp(message.get(attribute))
-        tokens = [Token(word.text, word.idx) for word in doc if not word.is_space]
+        # Half a surrogate pair, which broken clients send, is nothing that spaCy can store.
+        text = message.get(attribute).encode("utf-8", "replace").decode("utf-8")
+        tokens = [Token(word.text, word.idx) for word in self._nlp(text) if not word.is_space]
         return self._apply_token_pattern(tokens) if self.token_pattern_regex else tokens

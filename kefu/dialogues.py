@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Iterable, Iterator
+from typing import Any
 
 import yaml
 
@@ -39,7 +40,7 @@ def _turn(raw: Any, where: str) -> Turn:
     if not isinstance(raw, dict) or ("user" in raw) == ("agent" in raw):
         raise DataError(f"{where}: a turn is a mapping with either 'user' or 'agent', not {raw!r}.")
     speaker = "user" if "user" in raw else "agent"
-    text = str(raw[speaker]).strip()
+    text = "" if raw[speaker] is None else str(raw[speaker]).strip()
     if not text:
         raise DataError(f"{where}: the turn of {speaker!r} is empty.")
     known = {"user": {"intent": INTENTS, "emotion": EMOTIONS}, "agent": {"strategy": STRATEGIES}}[speaker]
@@ -48,10 +49,13 @@ def _turn(raw: Any, where: str) -> Turn:
         raise DataError(f"{where}: the turn {text!r} has a key {sorted(extra)[0]!r}; known are {', '.join(known)}.")
     labels: dict[str, str] = {}
     for key, allowed in known.items():
-        if raw.get(key) not in allowed:
+        if not isinstance(raw.get(key), str) or raw[key] not in allowed:
             raise DataError(f"{where}: the turn {text!r} has {key} {raw.get(key)!r}, which taxonomy.yml does not name.")
         labels[key] = raw[key]
-    facts = {str(k): str(v) for k, v in (raw.get("facts") or {}).items()}
+    given = raw.get("facts") or {}
+    if not isinstance(given, dict):
+        raise DataError(f"{where}: the turn {text!r} has facts {given!r}; they are a mapping of names to texts.")
+    facts = {str(k): str(v) for k, v in given.items()}
     for key in facts:
         if key not in names():
             raise DataError(f"{where}: the turn {text!r} has the fact {key!r}, which facts.yml does not name.")
@@ -76,15 +80,15 @@ def read_dialogues(paths: Iterable[Path]) -> Iterator[Dialogue]:
         for file in sorted(path.rglob("*.yml")) if path.is_dir() else [path]:
             try:
                 document = yaml.safe_load(file.read_text(encoding="utf-8")) or []
-            except yaml.YAMLError as error:
-                raise DataError(f"{file} is not YAML: {error}") from None
+            except (yaml.YAMLError, UnicodeDecodeError) as error:
+                raise DataError(f"{file} is not YAML: {' '.join(str(error).split())}") from None
             if not isinstance(document, list):
                 raise DataError(f"{file}: expected a list of dialogues.")
             for raw in document:
                 identifier = str(raw.get("id") if isinstance(raw, dict) else None)
                 where = f"{file}, dialogue {identifier!r}"
-                if not isinstance(raw, dict) or not raw.get("id") or not raw.get("turns"):
-                    raise DataError(f"{where}: a dialogue needs id, scene and turns.")
+                if not isinstance(raw, dict) or not raw.get("id") or not isinstance(raw.get("turns") or None, list):
+                    raise DataError(f"{where}: a dialogue needs an id and a list of turns.")
                 if identifier in seen:
                     raise DataError(f"{where}: the id stands in {seen[identifier]} too.")
                 seen[identifier] = str(file)

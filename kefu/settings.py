@@ -1,15 +1,16 @@
 """Typed settings, read once from the environment (prefix ``KEFU_``) and from a ``.env`` file in the working folder.
 
-The environment wins over the file. A value that cannot be cast raises SettingsError, which quotes the key and the value.
+The environment wins over the file. A value that cannot be cast raises SettingsError, which quotes key and value.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Callable, Mapping
+from typing import Any
 
 from kefu.errors import SettingsError
 
@@ -29,8 +30,8 @@ def _boolean(value: str) -> bool:
 
 def _positive(value: str) -> float:
     number = float(value)
-    if number <= 0:
-        raise ValueError("must be greater than 0")
+    if not 0 < number < float("inf"):
+        raise ValueError("must be a number greater than 0")
     return number
 
 

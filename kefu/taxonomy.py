@@ -1,4 +1,4 @@
-"""The label names: intents, emotions, stages and strategies, with their Chinese glosses, from taxonomy.yml beside this file."""
+"""The label names: intents, emotions, stages and strategies, with their Chinese glosses, from taxonomy.yml."""
 
 from __future__ import annotations
 

@@ -3,17 +3,26 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 uv_version=0.9.7   # the installer when the machine has none
+mkdir -p var       # where endpoints.yml has Rasa keep the conversations
 
 is_310() { "$1" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 10))' >/dev/null 2>&1; }
 
 find_python() {
   local candidate
+  if [ -n "${KEFU_PYTHON:-}" ] && ! is_310 "$KEFU_PYTHON"; then
+    echo "setup: KEFU_PYTHON=$KEFU_PYTHON is not a Python 3.10, so another is looked for" >&2
+  fi
   for candidate in "${KEFU_PYTHON:-}" python3.10 python3 python \
       "${PYENV_ROOT:-$HOME/.pyenv}"/versions/3.10.*/bin/python /opt/homebrew/bin/python3.10 /usr/local/bin/python3.10; do
     [ -n "$candidate" ] && is_310 "$candidate" && { "$candidate" -c 'import sys; print(sys.executable)'; return; }
   done
-  if uv --version >/dev/null 2>&1; then
-    candidate=$(uv python find 3.10 2>/dev/null) || candidate=$(uv python install 3.10 >/dev/null 2>&1 && uv python find 3.10 2>/dev/null) || candidate=
+  # Any Python can fetch uv, and uv can fetch Python 3.10.
+  local uv
+  if uv=$(find_uv python3 2>/dev/null); then
+    candidate=$("$uv" python find 3.10 2>/dev/null) || {
+      echo "setup: no Python 3.10 on this machine, fetching one with uv" >&2
+      candidate=$("$uv" python install 3.10 >&2 && "$uv" python find 3.10 2>/dev/null) || candidate=
+    }
     [ -n "$candidate" ] && is_310 "$candidate" && { echo "$candidate"; return; }
   fi
   cat >&2 <<'MESSAGE'
@@ -31,8 +40,7 @@ find_uv() {
   if uv --version >/dev/null 2>&1; then echo uv; return; fi
   if [ ! -x .tools/bin/uv ]; then
     echo "setup: no uv on this machine, installing uv $uv_version into .tools" >&2
-    "$1" -m venv .tools >&2
-    .tools/bin/python -m pip install --quiet "uv==$uv_version" >&2
+    "$1" -m venv .tools >&2 && .tools/bin/python -m pip install --quiet "uv==$uv_version" >&2 || return 1
   fi
   echo .tools/bin/uv
 }

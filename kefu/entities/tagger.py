@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 import warnings
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Callable, Sequence
+from typing import Any
 
 from kefu.entities.patterns import Span
 from kefu.errors import DataError, ModelCorrupt
@@ -36,7 +37,8 @@ def train_tagger(
         DataError: no example has a span, or a span has another label than LABELS.
     """
     from spacy.training import Example
-    from spacy.util import fix_random_seed, minibatch
+    from spacy.util import minibatch
+    from thinc.api import fix_random_seed
 
     fix_random_seed(seed)
     nlp = _blank()
@@ -45,7 +47,9 @@ def train_tagger(
         recogniser.add_label(label)
     prepared = []
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # spaCy warns where an annotation does not meet token borders; characters always do
+        warnings.simplefilter(
+            "ignore"
+        )  # spaCy warns where an annotation does not meet token borders; characters always do
         for text, spans in examples:
             for span in spans:
                 if span.entity not in LABELS:
@@ -80,7 +84,9 @@ def load_tagger(folder: Path) -> Any:
     try:
         return spacy.load(folder)
     except Exception as error:  # spaCy and thinc raise unrelated types
-        raise ModelCorrupt(f"The entity tagger in {folder} cannot be loaded ({error}). Train again: rasa train.") from error
+        raise ModelCorrupt(
+            f"The entity tagger in {folder} cannot be loaded ({error}). Train again: rasa train."
+        ) from error
 
 
 def tag(nlp: Any, text: str) -> list[Span]:

@@ -22,8 +22,8 @@ BUNDLED = {"e5-small": (e5.convert, 1), "gemma-3-270m": (gemma.convert, 1)}
 def resolve(name: str) -> Path:
     """The local folder of model ``name``, in transformers' format.
 
-    ``bundled:NAME`` is converted once into the cache; a path is taken as it is; anything else is a hub id, fetched through
-    huggingface_hub unless HF_HUB_OFFLINE is set.
+    ``bundled:NAME`` is converted once into the cache; a path is taken as it is; anything else is a hub id, fetched
+    through huggingface_hub unless HF_HUB_OFFLINE is set.
 
     Raises:
         ModelNotFound: no such model; the message says where it was looked for.
@@ -40,7 +40,7 @@ def resolve(name: str) -> Path:
         if not (path / "config.json").is_file():
             raise ModelNotFound(f"The folder {name!r} has no config.json; it is not a transformers model.")
         return path
-    if name.startswith((".", "/", "~")) or name.count("/") != 1 and "/" in name:
+    if name.startswith((".", "/", "~")) or (name.count("/") != 1 and "/" in name):
         raise ModelNotFound(f"There is no folder {name!r}.")
     return _from_hub(name)
 
@@ -50,10 +50,14 @@ def _from_hub(name: str) -> Path:
 
     patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "LICENSE*", "NOTICE*"]
     try:
-        return Path(snapshot_download(name, allow_patterns=patterns))
+        folder = Path(snapshot_download(name, allow_patterns=patterns))
+        if not any(folder.glob("*.safetensors")):  # older models carry torch's own format alone
+            folder = Path(snapshot_download(name, allow_patterns=[*patterns, "pytorch_model*.bin"]))
+        return folder
     except Exception as error:  # the hub's client raises a dozen unrelated types
         offline = " (HF_HUB_OFFLINE is set)" if os.environ.get("HF_HUB_OFFLINE") else ""
         raise ModelNotFound(
             f"Model {name!r} is neither a local folder nor in the hub's cache, and the hub did not give it{offline}: "
-            f"{type(error).__name__}. Check the name, or use one that needs no hub: bundled:{', bundled:'.join(BUNDLED)}."
+            f"{type(error).__name__}. Check the name, or use one that needs no hub: "
+            f"bundled:{', bundled:'.join(BUNDLED)}."
         ) from None

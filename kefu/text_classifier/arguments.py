@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
-from typing import Any, Mapping
+from typing import Any
 
 from kefu.errors import SettingsError
 
@@ -22,7 +23,7 @@ class TrainingArguments:
         warmup: share of the steps in which the learning rate rises from 0; it falls linearly to 0 afterwards.
         dropout: before the heads.
         label_smoothing: probability mass given to the other labels.
-        context_dropout: share of the examples whose context is hidden in an epoch, so that missing context costs nothing.
+        context_dropout: share of the examples whose context is hidden in an epoch, so that a missing one costs nothing.
         frozen_layers: lowest encoder layers that stay as they were pretrained; each saves time, and little is lost.
         train_embeddings: whether word embeddings move; frozen ones overfit less and train faster.
         held_out: share of the examples kept for early stopping and for fitting the temperatures.
@@ -53,8 +54,10 @@ class TrainingArguments:
             value = getattr(self, name)
             if not isinstance(value, int) or isinstance(value, bool) or value < 1:
                 raise SettingsError(f"{name!r} must be a whole number of at least 1. But it was: {value!r}")
-        if not isinstance(self.frozen_layers, int) or self.frozen_layers < 0:
-            raise SettingsError(f"'frozen_layers' must be a whole number of at least 0. But it was: {self.frozen_layers!r}")
+        for name in ("frozen_layers", "seed"):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < 0:
+                raise SettingsError(f"{name!r} must be a whole number of at least 0. But it was: {value!r}")
         for name in ("learning_rate", "head_learning_rate"):
             if not 0 < getattr(self, name) < 1:
                 raise SettingsError(f"{name!r} must lie between 0 and 1. But it was: {getattr(self, name)!r}")
@@ -69,14 +72,14 @@ class TrainingArguments:
         Raises:
             SettingsError: a value has the wrong type or range.
         """
-        values = {}
+        values: dict[str, Any] = {}
         for f in fields(cls):
             if f.name in config:
                 value, default = config[f.name], f.default
                 wants = type(default)
                 if wants is float and isinstance(value, int) and not isinstance(value, bool):
                     value = float(value)
-                if not isinstance(value, wants):
+                if not isinstance(value, wants) or (isinstance(value, bool) and wants is not bool):
                     raise SettingsError(f"{f.name!r} must be of type {wants.__name__}. But it was: {value!r}")
                 values[f.name] = value
         return cls(**values)

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from kefu.errors import ModelCorrupt
 from kefu.text_classifier.text import model_input
+from kefu.text_classifier.tokenizer import TOKENIZER, encode, load_tokenizer
 
-_GRAPH, _TOKENIZER, _META = "model.onnx", "tokenizer.json", "classifier.json"
+_GRAPH, _META = "model.onnx", "classifier.json"
 
 
 @dataclass(frozen=True)
@@ -43,17 +45,20 @@ class Classifier:
         Raises:
             ModelCorrupt: a file is missing or cannot be read.
         """
-        from kefu.text_classifier.export import session
-        from kefu.text_classifier.trainer import load_tokenizer
+        from kefu.text_classifier.session import session
 
         try:
+            if not (folder / TOKENIZER).is_file():
+                raise FileNotFoundError(f"no {TOKENIZER}")
             meta = json.loads((folder / _META).read_text(encoding="utf-8"))
             self.labels: dict[str, list[str]] = meta["labels"]
             self.temperatures: dict[str, float] = meta["temperatures"]
             self._tokenizer = load_tokenizer(folder, int(meta["max_tokens"]))
             self._session = session(folder / _GRAPH, threads)
         except Exception as error:  # json, tokenizers and onnxruntime raise unrelated types
-            raise ModelCorrupt(f"The classifier in {folder} cannot be loaded ({error}). Train again: rasa train.") from error
+            raise ModelCorrupt(
+                f"The classifier in {folder} cannot be loaded ({error}). Train again: rasa train."
+            ) from error
 
     def predict(self, text: str, context: str | None = None) -> Prediction:
         """Labels of one message, given the other side's previous turn where there is one."""
@@ -61,8 +66,6 @@ class Classifier:
 
     def predict_batch(self, messages: Sequence[tuple[str, str | None]]) -> list[Prediction]:
         """Labels of several (message, context) pairs at once."""
-        from kefu.text_classifier.trainer import encode
-
         if not messages:
             return []
         ids, mask = encode(self._tokenizer, [model_input(text, context) for text, context in messages])
@@ -81,13 +84,17 @@ class Classifier:
 def save(trained: Any, folder: Path, max_tokens: int) -> Path:
     """Exports a trainer.Trained into ``folder`` for ``Classifier``."""
     from kefu.text_classifier.export import export
-    from kefu.text_classifier.trainer import load_tokenizer
 
     folder.mkdir(parents=True, exist_ok=True)
     load_tokenizer(trained.folder, max_tokens)  # writes tokenizer.json where a hub model has none
     export(trained.network, folder / _GRAPH)
-    shutil.copy(trained.folder / _TOKENIZER, folder / _TOKENIZER)
+    shutil.copy(trained.folder / TOKENIZER, folder / TOKENIZER)
     labels = {task.name: list(task.labels) for task in trained.network.tasks}
-    meta = {"labels": labels, "temperatures": trained.temperatures, "max_tokens": max_tokens, "history": trained.history}
+    meta = {
+        "labels": labels,
+        "temperatures": trained.temperatures,
+        "max_tokens": max_tokens,
+        "history": trained.history,
+    }
     (folder / _META).write_text(json.dumps(meta, ensure_ascii=False, indent=1), encoding="utf-8")
     return folder

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +23,8 @@ from kefu.text_classifier.arguments import TrainingArguments
 from kefu.text_classifier.examples import Example, stratified_split
 from kefu.text_classifier.model import MultiTaskClassifier, Task
 from kefu.text_classifier.text import model_input
+from kefu.text_classifier.tokenizer import encode as encode
+from kefu.text_classifier.tokenizer import load_tokenizer as load_tokenizer
 
 _IGNORE = -100  # the label of an example that a task does not label
 
@@ -36,28 +39,6 @@ class Trained:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-def load_tokenizer(folder: Path, max_tokens: int) -> Any:
-    """A tokenizers.Tokenizer that pads a batch to its longest member and cuts the context before the message."""
-    from tokenizers import Tokenizer
-
-    file = folder / "tokenizer.json"
-    if not file.is_file():  # older hub models carry only a vocabulary
-        from transformers import AutoTokenizer
-
-        AutoTokenizer.from_pretrained(folder).backend_tokenizer.save(str(file))
-    tokenizer = Tokenizer.from_file(str(file))
-    tokenizer.enable_truncation(max_tokens, strategy="longest_first")
-    pad = next((p for p in ("<pad>", "[PAD]") if tokenizer.token_to_id(p) is not None), None)
-    tokenizer.enable_padding(pad_id=tokenizer.token_to_id(pad) if pad else 0, pad_token=pad or "[PAD]")
-    return tokenizer
-
-
-def encode(tokenizer: Any, inputs: Sequence[tuple[str, str]]) -> tuple[Any, Any]:
-    """(input_ids, attention_mask), both (batch, tokens) int64 numpy arrays, of (message, context) pairs."""
-    encoded = tokenizer.encode_batch([(text, context) if context else text for text, context in inputs])
-    return np.array([e.ids for e in encoded], np.int64), np.array([e.attention_mask for e in encoded], np.int64)
-
-
 def _batches(lengths: Sequence[int], size: int, generator: np.random.Generator | None) -> Iterator[list[int]]:
     """Index batches of like length; shuffled within pools of 50 batches when a generator is given."""
     order = np.arange(len(lengths)) if generator is None else generator.permutation(len(lengths))
@@ -67,7 +48,7 @@ def _batches(lengths: Sequence[int], size: int, generator: np.random.Generator |
         chunk = sorted(order[start : start + pool], key=lambda i: lengths[i])
         batches += [[int(i) for i in chunk[j : j + size]] for j in range(0, len(chunk), size)]
     if generator is not None:
-        generator.shuffle(batches)  # type: ignore[arg-type]
+        generator.shuffle(batches)
     yield from batches
 
 
@@ -93,7 +74,7 @@ def _logits(
 
 
 def fit_temperature(logits: torch.Tensor, targets: torch.Tensor) -> float:
-    """The T > 0 for which softmax(logits / T) has the least negative log-likelihood; 1.0 with fewer than 20 examples."""
+    """The T > 0 for which softmax(logits / T) has the least negative log-likelihood; 1.0 for fewer than 20 examples."""
     known = targets != _IGNORE
     if int(known.sum()) < 20:
         return 1.0
@@ -141,7 +122,9 @@ def _probe_heads(
     with torch.no_grad(), torch.autocast(device, torch.bfloat16):
         for batch in _batches([len(t) + len(c) for t, c in inputs], arguments.batch_size * 2, None):
             ids, mask = encode(tokenizer, [inputs[i] for i in batch])
-            features[batch] = network(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))[0].float().cpu()
+            features[batch] = (
+                network(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))[0].float().cpu()
+            )
     features = features.to(device)
     known = {task.name: torch.nonzero(targets[task.name] != _IGNORE).squeeze(-1) for task in network.tasks}
     optimizer = torch.optim.AdamW(network.heads.parameters(), lr=1e-2, weight_decay=0.1)
@@ -151,6 +134,8 @@ def _probe_heads(
         loss = torch.zeros((), device=device)
         for task in network.tasks:
             rows = known[task.name].to(device)
+            if not len(rows):  # all of its few examples are held out
+                continue
             loss = loss + nn.functional.cross_entropy(logits[task.name][rows], targets[task.name].to(device)[rows])
         optimizer.zero_grad()
         loss.backward()
@@ -170,6 +155,7 @@ def train(
     on_epoch: Callable[[dict[str, float]], None] | None = None,
     network: MultiTaskClassifier | None = None,
     folder: Path | None = None,
+    held_out: Sequence[Example] | None = None,
 ) -> Trained:
     """Fine-tunes an encoder on ``examples``.
 
@@ -178,6 +164,7 @@ def train(
         weights: share of each task in the loss, 1.0 where not named.
         on_epoch: told the figures of each epoch.
         network, folder: a network and its tokenizer's folder in place of ``arguments.encoder`` (tests use tiny ones).
+        held_out: examples for early stopping and the temperatures, in place of a share of ``examples``.
 
     Raises:
         DataError: fewer than two labels of a task in the examples.
@@ -193,6 +180,8 @@ def train(
     network = (network or MultiTaskClassifier.from_pretrained(folder, tasks, arguments.dropout)).to(device)
     tokenizer = load_tokenizer(folder, arguments.max_tokens)
     training, held = stratified_split(examples, tasks[0].name, arguments.held_out, arguments.seed)
+    if held_out is not None:
+        training, held = list(examples), list(held_out)
     with_context = [model_input(e.text, e.context) for e in training]
     held_inputs = [model_input(e.text, e.context) for e in held]
     targets = {t.name: _targets(training, t) for t in tasks}
@@ -220,7 +209,10 @@ def train(
                 target = targets[task.name][batch].to(device)
                 if bool((target != _IGNORE).any()):
                     loss = loss + (weights or {}).get(task.name, 1.0) * nn.functional.cross_entropy(
-                        logits[task.name].float(), target, ignore_index=_IGNORE, label_smoothing=arguments.label_smoothing
+                        logits[task.name].float(),
+                        target,
+                        ignore_index=_IGNORE,
+                        label_smoothing=arguments.label_smoothing,
                     )
             optimizer.zero_grad(set_to_none=True)
             loss.backward()

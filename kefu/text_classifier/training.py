@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Sequence
 
 from kefu.taxonomy import EMOTIONS
 from kefu.text_classifier.arguments import TrainingArguments
@@ -13,7 +13,8 @@ from kefu.text_classifier.examples import Example
 from kefu.text_classifier.export import check_parity
 from kefu.text_classifier.model import Task
 from kefu.text_classifier.text import model_input
-from kefu.text_classifier.trainer import Trained, load_tokenizer, train
+from kefu.text_classifier.tokenizer import load_tokenizer
+from kefu.text_classifier.trainer import Trained, train
 
 logger = logging.getLogger(__name__)
 _PROBES = 400
@@ -28,7 +29,9 @@ def tasks_of(examples: Sequence[Example]) -> list[Task]:
     return tasks
 
 
-def train_joint(examples: Sequence[Example], arguments: TrainingArguments, emotion_weight: float, folder: Path) -> Trained:
+def train_joint(
+    examples: Sequence[Example], arguments: TrainingArguments, emotion_weight: float, folder: Path
+) -> Trained:
     """Fine-tunes on ``examples`` and saves the int8 graph for ``Classifier`` into ``folder``.
 
     Raises:

@@ -1,0 +1,42 @@
+"""Checks of a component's options, made when `rasa train` creates it and not at the first message."""
+
+from __future__ import annotations
+
+from typing import Any, Collection, Mapping
+
+from rasa.shared.exceptions import InvalidConfigException
+
+
+def refuse_unknown(component: str, config: Mapping[str, Any], known: Collection[str]) -> None:
+    """A typing mistake in an option's name should not pass in silence.
+
+    Raises:
+        InvalidConfigException: ``config`` has a key that is not among ``known``.
+    """
+    for key in sorted(set(config) - set(known)):
+        raise InvalidConfigException(
+            f"{component} has no option {key!r} (value {config[key]!r}). Options are: {', '.join(known)}."
+        )
+
+
+def whole_number(component: str, config: Mapping[str, Any], key: str, least: int) -> None:
+    """Raises InvalidConfigException unless ``config[key]`` is a whole number of at least ``least``."""
+    value = config[key]
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise InvalidConfigException(
+            f"{component}: {key!r} must be a whole number of at least {least}. But it was: {value!r}"
+        )
+
+
+def number(component: str, config: Mapping[str, Any], key: str, below: float) -> None:
+    """Raises InvalidConfigException unless ``config[key]`` is a number in [0, below)."""
+    value = config[key]
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not 0 <= value < below:
+        raise InvalidConfigException(f"{component}: {key!r} must lie in [0, {below:g}). But it was: {value!r}")
+
+
+def texts(component: str, config: Mapping[str, Any], key: str) -> None:
+    """Raises InvalidConfigException unless ``config[key]`` is a list of texts."""
+    value = config[key]
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise InvalidConfigException(f"{component}: {key!r} must be a list of texts. But it was: {value!r}")
