@@ -26,8 +26,11 @@ Events = list[dict[str, Any]]
 MAX_ASKS = 3  # for one slot: the first question and two more
 # What ends the form for another action.
 _LEAVE_FOR = {"contact_human": "action_handoff", "cancel_order": "action_cancel_order"}
-# Messages that cannot be a reason, whatever was asked.
-_NO_REASON = frozenset("affirm greet thank goodbye contact_human ask_bot_identity track_delivery urge_delivery".split())
+# Questions that may tell a reason, and messages that cannot be one, whatever was asked.
+_TELLING = ("ask_usage", "ask_product_info", "ask_authenticity")
+_NO_REASON = frozenset(
+    ["affirm", "greet", "thank", "goodbye", "contact_human", "ask_bot_identity", "track_delivery", "urge_delivery"]
+)
 _NO_ANSWER = ("affirm", "deny", "provide_info", None)
 _OWN_SLOTS = ("service", "reason", "form_asks", "form_note", "form_end")
 
@@ -49,7 +52,12 @@ class ValidateAfterSalesForm(Action):
         requested = turn.slot("requested_slot")
         if requested is None:
             reason = turn.text if fault(turn.text) is not None else None
-            filled = {"service": turn.service or "return", "reason": reason, "form_asks": 0, "form_end": None}
+            filled: dict[str, Any] | None = {
+                "service": turn.service or "return",
+                "reason": reason,
+                "form_asks": 0,
+                "form_end": None,
+            }
             return self._next(turn, filled)
         if answered_meanwhile(turn):
             return [SlotSet("form_note", None), SlotSet("requested_slot", requested)]
@@ -68,6 +76,7 @@ class ValidateAfterSalesForm(Action):
         requested, before = slots["requested_slot"], turn.slot("requested_slot")
         if requested != before:
             slots["form_asks"] = 0
+            slots["form_note"] = None if slots["form_note"] == "help" else slots["form_note"]
         elif requested and (turn.slot("form_asks") or 0) >= MAX_ASKS:
             slots |= {"form_end": "unverified", "requested_slot": None}
         return [SlotSet(name, value) for name, value in slots.items()]
@@ -113,17 +122,23 @@ def _filled(turn: Turn, requested: str) -> dict[str, Any] | None:
     filled: dict[str, Any] = {}
     if turn.service and turn.service != turn.slot("service"):
         filled |= {"service": turn.service, "reason": None}
-    reason = fault(turn.text) is not None
-    if requested == "reason" and not turn.order_id:
-        asks = turn.intent or ""
-        reason = reason or (bool(turn.text) and not asks.startswith("ask_") and asks not in _NO_REASON)
-        reason = reason and not (turn.service and fault(turn.text) is None)
-    if reason and (requested == "reason" or turn.service):
+    if _tells_reason(turn, requested):
         filled["reason"] = turn.text
     named = requested == "order_id" and bool(turn.customer_id and turn.products)
     if filled or turn.order_id or turn.phone_tail or named:
         return filled
     return None
+
+
+def _tells_reason(turn: Turn, requested: str) -> bool:
+    """A fault or a change of mind tells one at any time; where it was asked for, any statement does."""
+    intent = turn.intent or ""
+    if intent in _NO_REASON or (intent.startswith("ask_") and intent not in _TELLING):
+        return False
+    if fault(turn.text) is not None:
+        return True
+    statement = bool(turn.text) and not intent.startswith("ask_") and not turn.service and not turn.order_id
+    return requested == "reason" and statement
 
 
 def _unlocated(turn: Turn, finding: Finding) -> dict[str, Any]:

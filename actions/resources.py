@@ -94,7 +94,7 @@ reply_threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="reply")
 def warm_up() -> None:
     """Starts loading everything in the background."""
     for thing in (shop, templates, retriever, responder):
-        thing.ready()  # type: ignore[attr-defined]
+        thing.ready()
 
 
 class _Hooks:

@@ -154,6 +154,7 @@ class Turn:
             phone_tail=self.slot("phone_tail"),
             customer_id=self.customer_id,
             product=products[0] if products else None,
+            text=self.text,
             stated=self.slot("order_stated") is not False,
             topic=topic,
         )

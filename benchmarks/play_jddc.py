@@ -1,9 +1,9 @@
 """Plays the customers' turns of real shopping-service dialogues through the REST channel of the running assistant.
 
-    .venv/bin/python benchmarks/play_jddc.py --data FOLDER [--dialogues 50] [--url http://127.0.0.1:5005] [--examples 10]
+    .venv/bin/python benchmarks/play_jddc.py --data FOLDER [--dialogues 50] [--url URL] [--examples 10]
 
-FOLDER holds ``valid_dialogues.jsonl`` of the JDDC corpus (not part of this project; its rows have ``id`` and ``turns`` with
-``user`` texts). Prints how many turns failed or stayed unanswered, the shares of model and template replies, and the
+FOLDER holds ``valid_dialogues.jsonl`` of the JDDC corpus (not part of this project; its rows have ``id`` and ``turns``
+with ``user`` texts). Prints how many turns failed or stayed unanswered, the shares of model and template replies, and the
 latency of a turn as the customer waits for it. Exits 1 when a turn failed or was not answered.
 """
 
@@ -58,7 +58,9 @@ def main() -> int:
     parser.add_argument("--url", default="http://127.0.0.1:5005")
     parser.add_argument("--examples", type=int, default=10, help="unedited turns to print")
     parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--out", type=Path, help="write every turn here as JSON lines (it holds the corpus' sentences: do not commit)")
+    parser.add_argument(
+        "--out", type=Path, help="write every turn here as JSON lines (it holds the corpus' sentences: do not commit)"
+    )
     arguments = parser.parse_args()
     file = arguments.data / "valid_dialogues.jsonl"
     if not file.is_file():

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -56,8 +58,8 @@ class Process:
         words = self.log.read_text(encoding="utf-8", errors="replace").replace("\r", "\n").splitlines()
         return "\n".join([line for line in words if line.strip()][-lines:])
 
-    def wait_for(self, ready: Callable[[], bool], seconds: float, mend: str) -> None:
-        """Returns once ``ready()``.
+    def wait_for(self, ready: Callable[[], bool], seconds: float, mend: str, pause: float = _POLL_SECONDS) -> None:
+        """Returns once ``ready()``, asked every ``pause`` seconds.
 
         Raises:
             KefuError: the process ended before, or ``seconds`` went by. ``mend`` says what to do.
@@ -68,18 +70,29 @@ class Process:
                 raise self.ended(mend)
             if time.monotonic() > end:
                 raise KefuError(f"The {self.name} did not get ready in {seconds:.0f} s. {mend} Its log: {self.log}")
-            time.sleep(_POLL_SECONDS)
+            time.sleep(pause)
 
     def ended(self, mend: str) -> KefuError:
         """The error for a process that stopped by itself: its last lines and the mend."""
-        return KefuError(
-            f"The {self.name} stopped by itself (exit code {self.code}). {mend} The end of {self.log}:\n{self.tail()}"
-        )
+        return KefuError(f"The {self.name} {self._end()}. {mend} The end of {self.log}:\n{self.tail()}")
+
+    def _end(self) -> str:
+        code = self.code or 0
+        if code >= 0:
+            return f"stopped by itself (exit code {code})"
+        name = signal.Signals(-code).name
+        memory = "; the machine may have run out of memory" if name == "SIGKILL" else ""
+        return f"was ended from outside ({name}{memory})"
+
+    def ask_to_end(self) -> None:
+        """Asks it and its children to end, and does not wait."""
+        if self.code is None:
+            self._signal(signal.SIGTERM)
 
     def stop(self) -> None:
         """Asks it and its children to end; after ten seconds ends them."""
+        self.ask_to_end()
         if self.code is None:
-            self._signal(signal.SIGTERM)
             with suppress(subprocess.TimeoutExpired):
                 self._child.wait(STOP_SECONDS)
         self._signal(signal.SIGKILL)
@@ -88,6 +101,31 @@ class Process:
     def _signal(self, number: signal.Signals) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self._child.pid, number)
+
+
+class Progress:
+    """A process's newest log line with the time so far: rewritten in a terminal, printed once elsewhere."""
+
+    def __init__(self, process: Process) -> None:
+        self._process = process
+        self._started = time.monotonic()
+        self._last = ""
+
+    def show(self) -> None:
+        """Shows where the process is."""
+        line = self._process.tail(1).strip()
+        if sys.stdout.isatty():
+            seconds = round(time.monotonic() - self._started)
+            width = shutil.get_terminal_size().columns - 1
+            print(f"\r\x1b[K  {seconds // 60:02}:{seconds % 60:02}  {line}"[: width + 4], end="", flush=True)
+        elif line != self._last:
+            print(f"  {line}", flush=True)
+        self._last = line
+
+    def end(self) -> None:
+        """Clears the line."""
+        if sys.stdout.isatty():
+            print("\r\x1b[K", end="", flush=True)
 
 
 def answers(url: str) -> bool:
@@ -132,7 +170,7 @@ def stop_recorded(record: Path) -> list[int]:
 
     An id that meanwhile belongs to some other program is left alone.
     """
-    import psutil  # type: ignore[import-untyped]
+    import psutil
 
     stopped = []
     for pid in map(int, record.read_text().split()) if record.is_file() else ():

@@ -213,8 +213,9 @@ def _quiet() -> None:
 
 
 def _without_gpu() -> None:
-    import tensorflow
+    import importlib
 
+    tensorflow: Any = importlib.import_module("tensorflow")
     try:
         tensorflow.config.set_visible_devices([], "GPU")
     except RuntimeError:  # TensorFlow was started before us

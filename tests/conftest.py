@@ -17,7 +17,9 @@ from pathlib import Path
 
 import pytest
 
-_HAN = "退款钱货快递到哪了查物流订单号发票投诉谢您好的在吗人工客服我要换怎么没不生气开心着急催一三天五都还来付刚买就降价"
+_HAN = (
+    "退款钱货快递到哪了查物流订单号发票投诉谢您好的在吗人工客服我要换怎么没不生气开心着急催一三天五都还来付刚买就降价"
+)
 
 
 def write_tiny_encoder(folder: Path, hidden: int = 32, layers: int = 2) -> Path:

@@ -25,15 +25,29 @@ START = 1_795_000_000.0  # a second in November 2026
 
 
 class TrackerStore:
-    """Appends events; ``clock`` moves on a second with each."""
+    """Appends events, each a second after the one before; they are written when somebody asks for the database."""
 
     def __init__(self, path: Path) -> None:
-        self.url = f"sqlite:///{path}"
-        self.engine = sa.create_engine(self.url, future=True)
-        sa.event.listen(self.engine, "connect", lambda connection, _: connection.execute("PRAGMA synchronous=OFF"))
-        METADATA.create_all(self.engine)
+        self._url = f"sqlite:///{path}"
+        self._engine = sa.create_engine(self._url, future=True)
+        METADATA.create_all(self._engine)
+        self._pending: list[dict[str, Any]] = []
         self._seconds = itertools.count()
         self._ids = itertools.count(1)
+
+    @property
+    def engine(self) -> Any:
+        """The database with all events in it."""
+        if self._pending:
+            with self._engine.begin() as connection:
+                connection.execute(sa.insert(EVENTS), self._pending)
+            self._pending = []
+        return self._engine
+
+    @property
+    def url(self) -> str:
+        """Its SQLAlchemy URL."""
+        return f"{self.engine.url}"
 
     def event(self, sender: str, kind: str, **data: Any) -> dict[str, Any]:
         """Adds one event with the columns that Rasa fills."""
@@ -46,8 +60,7 @@ class TrackerStore:
             "action_name": data.get("name"),
             "data": json.dumps(event),
         }
-        with self.engine.begin() as connection:
-            connection.execute(sa.insert(EVENTS).values(**row))
+        self._pending.append(row)
         return event
 
     def start(self, sender: str) -> None:

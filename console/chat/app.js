@@ -178,6 +178,7 @@ $("clear").addEventListener("click", () => {
   connection.restart();
   input.focus();
 });
+$("demo").addEventListener("toggle", view.toEnd);
 // Another tab of the same session has written.
 addEventListener("storage", () => {
   store.reload();

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -63,6 +62,7 @@ class Demo:
             "SQLALCHEMY_SILENCE_UBER_WARNING": "1",
             "RASA_TELEMETRY_ENABLED": "false",
             "PYTHONUNBUFFERED": "1",
+            "PYTHONWARNINGS": "ignore",  # what libraries deprecate among themselves would fill the logs
             **os.environ,
             "KEFU_DEMO": "1",
             "SANIC_HOST": "127.0.0.1",  # the action server's, which nobody outside needs
@@ -93,6 +93,7 @@ class Demo:
         rasa = self._start("assistant", self._rasa("run", "-i", self.host, *self._api()), "rasa.log")
         self._await_actions()
         self._await(rasa, f"{self.url}/", "Mend what the log names, then start again.")
+        self._check_model(rasa)
         self._say("assistant", f"port {self.port}")
         self._warm_up(rasa)
         self._announce()
@@ -118,9 +119,12 @@ class Demo:
     def stop(self) -> None:
         """Ends what was started, the newest first; a second Ctrl-C does not cut that short."""
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+        for process in self.processes:
+            process.ask_to_end()
         for process in reversed(self.processes):
             process.stop()
-        (self.state / "demo.pid").unlink(missing_ok=True)
+        if self.processes:  # otherwise the record is another demo's
+            (self.state / "demo.pid").unlink(missing_ok=True)
 
     def _start(self, name: str, command: list[str], log: str) -> Process:
         from kefu.processes import Process
@@ -171,6 +175,8 @@ class Demo:
         return self.model.is_file() or any(self.model.glob("*.tar.gz"))
 
     def _train(self) -> None:
+        from kefu.processes import Progress
+
         if self.model != Path("models"):
             raise KefuError(f"Option '--model' has value '{self.model}', where there is no model (*.tar.gz).")
         _echo(f"No model in {self.model}/ yet, so one is trained now: {TRAINING_TAKES}.")
@@ -185,6 +191,14 @@ class Demo:
         self.processes.remove(training)
         self._say("training", "done")
 
+    def _check_model(self, rasa: Process) -> None:
+        """Rasa goes on without an assistant where it cannot load the model."""
+        lines = rasa.log.read_text(encoding="utf-8", errors="replace").splitlines()
+        broken = next((line for line in lines if "Could not load model" in line), None)
+        if broken:
+            cause = broken.partition("Could not load model due to ")[2].rstrip(".")
+            raise ModelError(f"Rasa cannot load the model in '{self.model}': {cause}. Train it anew: make train")
+
     def _warm_up(self, rasa: Process) -> None:
         """The first answer loads what is loaded lazily, so the customer's own first answer is quick."""
         answer: list[str] = []
@@ -193,7 +207,8 @@ class Demo:
             answer[:] = [_first_answer(self.url)]
             return bool(answer[0])
 
-        rasa.wait_for(answered, WARM_UP_SECONDS, f"The action server's log may say why: {self.actions.log}.")
+        mend = f"It answers a greeting with an apology at best; {self.actions.log} may say why, too."
+        rasa.wait_for(answered, WARM_UP_SECONDS, mend, pause=2)
         self._say("answer", answer[0])
 
     def _announce(self) -> None:
@@ -211,31 +226,6 @@ class Demo:
     def _elapsed(self) -> str:
         seconds = round(time.monotonic() - self.started)
         return f"{seconds // 60} min {seconds % 60} s" if seconds >= 60 else f"{seconds} s"
-
-
-class Progress:
-    """The training's newest log line with the time so far: rewritten in a terminal, printed once elsewhere."""
-
-    def __init__(self, training: Process) -> None:
-        self._training = training
-        self._started = time.monotonic()
-        self._last = ""
-
-    def show(self) -> None:
-        """Shows where the training is."""
-        line = self._training.tail(1).strip()
-        if sys.stdout.isatty():
-            seconds = round(time.monotonic() - self._started)
-            width = shutil.get_terminal_size().columns - 1
-            print(f"\r\x1b[K  {seconds // 60:02}:{seconds % 60:02}  {line}"[: width + 4], end="", flush=True)
-        elif line != self._last:
-            _echo(f"  {line}")
-        self._last = line
-
-    def end(self) -> None:
-        """Clears the line."""
-        if sys.stdout.isatty():
-            print("\r\x1b[K", end="", flush=True)
 
 
 def _first_answer(url: str) -> str:

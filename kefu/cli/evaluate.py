@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
-import sys
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+
+from kefu.cli.output import stdout_kept
 
 app = typer.Typer(no_args_is_help=True)
 
@@ -25,7 +24,7 @@ def nlu(
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Accuracy, macro-F1 and calibration of intent and emotion, and the time a message takes."""
-    with _stdout_kept(as_json):
+    with stdout_kept(as_json):
         from kefu.evaluation.nlu import evaluate_nlu, read_nlu_rows
         from kefu.rasa_bridge import RasaModel
 
@@ -41,7 +40,7 @@ def strategy(
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """How often the strategy chosen, or one of the first three, is among the accepted ones."""
-    with _stdout_kept(as_json):
+    with stdout_kept(as_json):
         from kefu.evaluation.strategy import evaluate_strategy, read_strategy_rows
         from kefu.rasa_bridge import RasaModel
 
@@ -59,8 +58,8 @@ def cross_validate(
     folds: Annotated[int, typer.Option(min=2, help="Parts that the dialogues are dealt into.")] = 5,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """Trains the strategy model on all parts but one and measures it on that; with and without rules, emotion, history."""
-    with _stdout_kept(as_json):
+    """Measures the strategy model on dialogues it has not seen: with and without rules, emotion, earlier turns."""
+    with stdout_kept(as_json):
         from kefu.dialogues import read_dialogues
         from kefu.evaluation.strategy import cross_validate as validate
         from kefu.settings import settings
@@ -71,24 +70,6 @@ def cross_validate(
         arguments = TrainingArguments(encoder=settings().encoder)
         figures = validate(read, read_rules(rules), arguments, load_encoder(arguments.encoder), folds)
     _show(figures if as_json else {f"{v}, {k}": f for v, by in figures.items() for k, f in by.items()}, as_json)
-
-
-@contextmanager
-def _stdout_kept(wanted: bool) -> Iterator[None]:
-    """Sends what libraries print to stderr, written through Python or not, so that stdout stays for the result."""
-    if not wanted:
-        yield
-        return
-    sys.stdout.flush()
-    python, descriptor = sys.stdout, os.dup(1)
-    os.dup2(2, 1)
-    sys.stdout = sys.stderr
-    try:
-        yield
-    finally:
-        sys.stdout = python
-        os.dup2(descriptor, 1)
-        os.close(descriptor)
 
 
 def _show(figures: Mapping[str, Any], as_json: bool) -> None:

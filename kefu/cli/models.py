@@ -11,6 +11,7 @@ import typer
 if TYPE_CHECKING:
     from kefu.feedback.retrain import Plan
 
+_FIGURES = (("intent", "macro_f1"), ("emotion", "macro_f1"), ("strategy", "top1"))
 app = typer.Typer(no_args_is_help=True)
 Folder = Annotated[Path, typer.Option("--models", help="Folder of trained models.")]
 NoSwitch = Annotated[bool, typer.Option("--no-switch", help="Leave the running Rasa server alone.")]
@@ -35,19 +36,15 @@ def list_models(models: Folder = Path("models"), as_json: Json = False) -> None:
     if not rows:
         typer.echo(f"There is no model in {models}. Train one: rasa train")
         return
-    from rich.console import Console
-    from rich.table import Table
-
-    table = Table("file", "status", "created", "intent F1", "emotion F1", "strategy top-1", "MB")
+    width = max(len(row["file"]) for row in rows)
+    typer.echo(f"{'file':<{width}}  status      created              intent F1  emotion F1  strategy top-1    MB")
     for row in rows:
-        table.add_row(
-            row["file"],
-            row["status"],
-            row["created"],
-            *(_figure(row, *path) for path in (("intent", "macro_f1"), ("emotion", "macro_f1"), ("strategy", "top1"))),
-            f"{row['bytes'] / 1e6:.0f}" if row["bytes"] is not None else "gone",
+        figures = [_figure(row, *path) for path in _FIGURES]
+        size = f"{row['bytes'] / 1e6:.0f}" if row["bytes"] is not None else "gone"
+        typer.echo(
+            f"{row['file']:<{width}}  {row['status']:<10}  {row['created']:<19}  "
+            f"{figures[0]:>9}  {figures[1]:>10}  {figures[2]:>14}  {size:>4}"
         )
-    Console().print(table)
     newest = next((r for r in rows if r["newest"]), None)
     if newest is not None and newest["status"] != "champion":
         typer.echo(

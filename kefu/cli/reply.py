@@ -90,7 +90,7 @@ def answer(row: Mapping[str, Any], rasa: Any, retriever: Retriever, responder: R
     before = turns[-2][1] if len(turns) > 1 and turns[-2][0] == "agent" else None
     text = turns[-1][1]
     parsed = rasa.parse(text, context=before)
-    strategy = rasa.strategies(turns, facts=facts)[0][0]
+    strategy = rasa.strategies(turns, facts=facts if "facts" in row else None)[0][0]
     passages = [passage for passage, _ in retriever.search(text, parsed.intent)]
     stage = next(iter(stages_of(strategy)), None)
     reply = responder.reply(ReplyRequest(strategy, parsed.intent, parsed.emotion, stage, facts, passages, turns))

@@ -49,7 +49,7 @@ def command(
 ) -> None:
     """Runs the loop once; the module says how."""
     from kefu.feedback import Limits, ReviewStore
-    from kefu.feedback.retrain import Plan, plan_only, retrain
+    from kefu.feedback.retrain import Plan, generator_command, plan_only, retrain
     from kefu.settings import settings
 
     chosen = settings()
@@ -71,7 +71,7 @@ def command(
     else:
         outcome = retrain(store, plan, say=lambda message: typer.echo(message, err=True))
         if generator:
-            _train_generator()
+            _train_generator(generator_command(plan))
             outcome.notes.append("The generator was trained.")
     if as_json:
         typer.echo(json.dumps(outcome.as_dict(), ensure_ascii=False))
@@ -79,12 +79,12 @@ def command(
     _show(outcome, plan, dry_run)
 
 
-def _train_generator() -> None:
+def _train_generator(arguments: list[str]) -> None:
     from kefu.errors import ModelError
 
     code = "from kefu.cli import main; main()"
     # Its progress goes to stderr, where --json does not look.
-    done = subprocess.run([sys.executable, "-c", code, "train", "generator"], stdout=sys.stderr, check=False)
+    done = subprocess.run([sys.executable, "-c", code, *arguments], stdout=sys.stderr, check=False)
     if done.returncode != 0:
         raise ModelError(f"`kefu train generator` failed ({done.returncode}); its messages stand above.")
 

@@ -17,15 +17,11 @@ def _group() -> None:
 
 @app.command()
 def generator(
-    data: Annotated[
-        list[Path], typer.Option(help="Dialogues: files or folders of *.yml; may be given more than once.")
-    ] = [  # noqa: B006
-        Path("data/dialogues")
-    ],
+    data: Annotated[list[Path] | None, typer.Option(help="Dialogues: files or folders; may be given often.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the adapter.")] = Path("actions/adapter"),
     base: Annotated[str, typer.Option(help="bundled:NAME, a hub id or a folder; empty takes KEFU_GENERATOR.")] = "",
     epochs: Annotated[int, typer.Option(help="Passes over the replies; the best one is kept.")] = 3,
-    learning_rate: Annotated[float, typer.Option(help="The peak of the schedule.")] = 5e-4,
+    learning_rate: Annotated[float, typer.Option(help="The peak of the schedule.")] = 4e-4,
     batch_size: Annotated[int, typer.Option(help="Replies to a step.")] = 8,
     rank: Annotated[int, typer.Option(help="Rank of the LoRA matrices.")] = 16,
     held_out: Annotated[float, typer.Option(help="Share of the dialogues to measure the loss on.")] = 0.1,

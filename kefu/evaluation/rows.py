@@ -20,7 +20,7 @@ def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     if not path.is_file():
         raise NotFound(f"There is no file {str(path)!r} with evaluation rows.")
     count = 0
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(_text(path).split("\n"), 1):
         if not line.strip():
             continue
         where = f"{path}, line {number}"
@@ -34,3 +34,11 @@ def read_rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         yield where, raw
     if not count:
         raise DataError(f"{path} has no rows.")
+
+
+def _text(path: Path) -> str:
+    # Not splitlines(): it also cuts at characters such as U+2028 that JSON allows inside a text.
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path} is not UTF-8 ({error}).") from None

@@ -180,6 +180,8 @@ def _held_out_texts(folder: Path) -> frozenset[str]:
     for file in sorted(folder.glob("*.jsonl")) if folder.is_dir() else ():
         for line in file.read_text(encoding="utf-8").splitlines():
             row = json.loads(line) if line.strip() else {}
-            texts.update([str(row["text"])] if "text" in row else ())
-            texts.update(str(text) for speaker, text in row.get("context") or () if speaker == "user")
+            if "text" in row:  # its context is the agent's turn
+                texts.add(str(row["text"]))
+            else:
+                texts.update(str(text) for speaker, text in row.get("context") or () if speaker == "user")
     return frozenset(f for f in map(folded, texts) if len(f) >= _TELLING)

@@ -14,7 +14,7 @@ from kefu.dataset.problems import folded
 from kefu.errors import DataError
 from kefu.facts import fill
 from kefu.feedback.passages import texts_of
-from kefu.feedback.proof import prove
+from kefu.feedback.proof import prove, stated
 from kefu.feedback.store import ReviewItem, ReviewStore
 from kefu.taxonomy import EMOTIONS, INTENTS, STRATEGIES
 
@@ -105,7 +105,7 @@ def _from_template(item: ReviewItem, strategy: str, before: Sequence[Mapping[str
 
     said = [("user", t["user"]) if "user" in t else ("agent", fill(t["agent"], t.get("facts") or {})) for t in before]
     intent, emotion, _ = item.labels
-    return Templates().reply(ReplyRequest(strategy, intent, emotion, None, item.facts, (), said))
+    return Templates().reply(ReplyRequest(strategy, intent, emotion, None, stated(item.facts), (), said))
 
 
 def _agent_turns(
@@ -122,7 +122,7 @@ def _agent_turns(
     for reply in listed:
         foremost = reply.get("message_id") == item.message_id
         strategy, text = reply.get("strategy"), reply.get("template") or ""
-        facts: dict[str, str] = dict(item.facts)
+        facts = stated(item.facts)
         if trusted and foremost:
             facts.update(item.reviewed_facts or {})
             if item.reviewed_reply:

@@ -43,6 +43,11 @@ def _stateable(value: str) -> bool:
     return len(value) >= 2 or value.isdigit()
 
 
+def stated(facts: Mapping[str, str]) -> dict[str, str]:
+    """The facts that facts.yml names; what else the business actions keep is not for replies."""
+    return {key: value for key, value in facts.items() if key in names()}
+
+
 def prove(reply: str, facts: Mapping[str, str], passages: str, said: Iterable[str]) -> tuple[str, dict[str, str]]:
     """(template, the facts it needs) of a reply that may be taught.
 

@@ -98,6 +98,12 @@ class Outcome:
         }
 
 
+def generator_command(plan: Plan) -> list[str]:
+    """The arguments of `kefu` that train the reply generator on the hand-written and the exported dialogues."""
+    folders = [plan.data / "dialogues", plan.exports / "dialogues"]
+    return ["train", "generator", *(word for f in folders if f.is_dir() for word in ("--data", str(f)))]
+
+
 def run_rasa_train(command: Sequence[str], log: Path) -> None:
     """Runs the command with its output in ``log``.
 
@@ -166,7 +172,8 @@ def retrain(
         _contest(plan, outcome, Sets(nlu, strategy, corrected_nlu, corrected_strategy), measure, say)
         better = int(export.as_dict()["better_replies"])
         if better >= plan.generator_from:
-            outcome.notes.append(f"{better} better replies are there: teach the generator with `kefu train generator`.")
+            command = shlex.join(["kefu", *generator_command(plan)])
+            outcome.notes.append(f"{better} better replies are there; teach the generator with: {command}")
     return outcome
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from kefu.errors import DataError
 from kefu.feedback.passages import texts_of
-from kefu.feedback.proof import prove
+from kefu.feedback.proof import prove, stated
 from kefu.feedback.store import ACCEPTED, CORRECTED, SKIPPED, ReviewItem, ReviewStore, now
 from kefu.taxonomy import EMOTIONS, INTENTS, STRATEGIES
 
@@ -110,7 +110,7 @@ def prove_reply(
     """
     before = [i for i in store.conversation(item) if i.asked_at <= item.asked_at]
     known = texts_of(passage_ids(item), passages)
-    return prove(reply, {**item.facts, **facts}, known, [i.text for i in before])
+    return prove(reply, {**stated(item.facts), **facts}, known, [i.text for i in before])
 
 
 def passage_ids(item: ReviewItem) -> Sequence[str]:

@@ -114,7 +114,7 @@ def _better_reply(draft: Decision, item: ReviewItem, console: Console, ask: Call
 
 def _choose(kind: str, names: Mapping[str, str], console: Console, ask: Callable[[str], str]) -> str | None:
     listed = list(names)
-    shown = [f"{n:>2} {name} [dim]{escape(short_name(names[name]))}[/dim]" for n, name in enumerate(listed, 1)]
+    shown = [f"{n:>2} {name} [dim]{_gloss(name, names)}[/dim]" for n, name in enumerate(listed, 1)]
     console.print(Columns(shown, padding=(0, 3)))
     answer = ask("编号或名称（空行保持不变）：").strip()
     if not answer:
@@ -135,7 +135,7 @@ def show(store: ReviewStore, item: ReviewItem, console: Console, title: str) -> 
     for reply in item.replies:
         mark = "[b]›[/b] " if reply.get("message_id") == item.message_id else "  "
         strategy = reply.get("strategy")
-        name = short_name(STRATEGIES[strategy]) if strategy in STRATEGIES else "未知策略"
+        name = _gloss(strategy, STRATEGIES) if strategy in STRATEGIES else "未知策略"
         lines.append(f"{mark}客服  {escape(reply['text'])}  [cyan]{name} ({strategy}, {reply.get('source')})[/cyan]")
     lines += ["", f"意图 [cyan]{_named(item.intent, INTENTS)}[/cyan] {item.intent_confidence:.2f}"]
     lines[-1] += f"   情绪 [cyan]{_named(item.emotion, EMOTIONS)}[/cyan] {item.emotion_confidence:.2f}"
@@ -145,7 +145,12 @@ def show(store: ReviewStore, item: ReviewItem, console: Console, title: str) -> 
 
 
 def _named(label: str | None, names: Mapping[str, str]) -> str:
-    return f"{label} {escape(short_name(names[label]))}" if label in names and label else "无"
+    return f"{label} {_gloss(label, names)}" if label in names and label else "无"
+
+
+def _gloss(label: str, names: Mapping[str, str]) -> str:
+    """The first words of what a label means."""
+    return escape(short_name(names[label]).split("、")[0])
 
 
 def _opinion(item: ReviewItem) -> str:

@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from kefu.errors import DeadlineExceeded
+from kefu.errors import DeadlineExceeded, GenerationError
 from kefu.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -18,6 +18,16 @@ logger = logging.getLogger(__name__)
 _ENDS = "。！？…!?~～）)”」"
 # Share of a new measurement in the running means of the times per character read and token written.
 _FRESH = 0.3
+_FADE = 0.8  # of the measured times, each time that they forbid a draft
+# Least mean log-probability of a draft's tokens. Below it a small model is guessing: drafts read were sense above and
+# nonsense below more often than not.
+MIN_CONFIDENCE = -1.6
+
+
+class LowConfidence(GenerationError):
+    """The model was guessing."""
+
+
 _WARM_UP = (
     "资料：退货到仓验收通过后退款，原路返回。\n客户：在吗，我退的货你们收到没有\n【退款进度|平静|理解】信息传达："
 )
@@ -37,6 +47,7 @@ class Engine(Protocol):
 
         Raises:
             DeadlineExceeded: no finished sentence in time, or no turn for this call in time.
+            LowConfidence: the model was guessing.
             GenerationError: the model gave nothing to use.
         """
 
@@ -56,13 +67,22 @@ class TransformersEngine:
         threads: the most torch threads for the prompt; warm_up takes one if that is faster, as on a busy machine.
             Single tokens run on one, which is no slower and leaves the rest to others.
         temperature, top_p: of drafts with a seed.
+        min_confidence: least mean log-probability of a draft's tokens.
     """
 
     def __init__(
-        self, decoder: Any, tokenizer: Any, threads: int = 2, temperature: float = 0.7, top_p: float = 0.9
+        self,
+        decoder: Any,
+        tokenizer: Any,
+        threads: int = 2,
+        temperature: float = 0.7,
+        top_p: float = 0.9,
+        min_confidence: float = MIN_CONFIDENCE,
     ) -> None:
         self._decoder, self._tokenizer, self._threads = decoder, tokenizer, threads
         self._temperature, self._top_p = temperature, top_p
+        self._min_confidence = min_confidence
+        self.confidence = 0.0  # of the last draft
         self._lock = threading.Lock()
         self._prompt: list[int] | None = None
         self._stops = {i for i in (tokenizer.eos_token_id,) if i is not None}
@@ -85,7 +105,7 @@ class TransformersEngine:
         for threads in (self._threads, 1, self._threads, 1):
             self._threads, self._prompt = threads, None
             self._per_character = self._per_token = 0.0
-            with suppress(DeadlineExceeded):  # six tokens need not end a sentence
+            with suppress(GenerationError):  # six tokens need not end a sentence
                 self.generate(_WARM_UP, 6, time.monotonic() + 60)
             times[threads] = self._per_character
         self._threads = min(times, key=lambda n: times[n])
@@ -97,19 +117,23 @@ class TransformersEngine:
 
     def _write(self, prompt: str, max_tokens: int, deadline: float, seed: int) -> str:
         if time.monotonic() + self._needed(prompt) > deadline:
+            # A machine that was busy once is not busy for ever: the measured times fade, and a draft is tried again.
+            self._per_character *= _FADE
+            self._per_token *= _FADE
             raise DeadlineExceeded("Too little time is left for a draft; raise KEFU_REPLY_DEADLINE.")
         logits = self._read(prompt)
         choose = self._chooser(seed)
         tokens: list[int] = []
-        text, began = "", time.monotonic()
+        text, surprise, began = "", 0.0, time.monotonic()
         while len(tokens) < max_tokens:
             token = choose(logits)
+            surprise -= float(logits.log_softmax(-1)[token])
             if token in self._stops:
-                return text.strip()
+                return self._sure(text.strip(), surprise / (len(tokens) + 1))
             tokens.append(token)
             text = str(self._tokenizer.decode(tokens, skip_special_tokens=True))
             if "\n" in text.strip():
-                return text.strip().split("\n")[0].strip()
+                return self._sure(text.strip().split("\n")[0].strip(), surprise / len(tokens))
             if time.monotonic() + self._per_token > deadline:
                 break
             logits = self._decoder.step(token)
@@ -117,7 +141,13 @@ class TransformersEngine:
         finished = last_finished(text).strip()
         if not finished:
             raise DeadlineExceeded(f"No finished sentence after {len(tokens)} tokens; raise KEFU_REPLY_DEADLINE.")
-        return finished
+        return self._sure(finished, surprise / len(tokens))
+
+    def _sure(self, text: str, surprise: float) -> str:
+        self.confidence = -surprise
+        if self.confidence < self._min_confidence:
+            raise LowConfidence(f"A draft's tokens had a mean log-probability of {self.confidence:.2f}.")
+        return text
 
     def _read(self, prompt: str) -> Any:
         """The logits behind the prompt; a prompt just read is not read again."""

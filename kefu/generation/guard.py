@@ -20,8 +20,10 @@ from kefu.generation.request import AGENT, USER, ReplyRequest, last_words
 from kefu.generation.similarity import bigrams, similar
 
 MIN_LENGTH, MAX_LENGTH = 4, 120
-REASONS = ("placeholder", "length", "leak", "language", "sensitive", "number", "promise", "contradiction", "ungrounded",
-           "identity", "repetition", "strategy")  # fmt: skip
+REASONS = (
+    *("placeholder", "length", "leak", "broken", "language", "sensitive", "number", "promise"),
+    *("contradiction", "ungrounded", "identity", "repetition", "strategy"),
+)
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _LATIN = re.compile(r"[A-Za-z]")
 _QUESTION = re.compile(
@@ -34,6 +36,8 @@ _HUMAN = re.compile(
 _FEEDBACK = re.compile(r"[？?吗么]|还有|评价|打个?分|解决|清楚|满意|别的|其他|尽管")
 _CLAIMS_OF_FACT = frozenset({"inform", "resolve", "suggest", "continue_relationship"})
 _UNITS_OF_FACT = frozenset({"元", "角", "日期", "时刻", "编号", "折"})
+# Marks that come in pairs.
+_PAIRS = (("“", "”"), ("「", "」"), ("（", "）"), ("《", "》"))
 _GROUNDED_SHARE = 0.12
 _ADMITS = re.compile(
     r"不敢|给不了|说不[准好死]|没公布|没定|还没定|查不[到出]|不知道|没权限|不好[说瞎]|不清楚|没有(?:新的|日期|消息)|定不了"
@@ -119,6 +123,8 @@ class Guard:
             found["length"] = f"{len(text)} characters"
         if leaked := [m for m in MARKS if m in text]:
             found["leak"] = leaked[0]
+        if any(text.count(left) != text.count(right) for left, right in _PAIRS):
+            found["broken"] = text
         if not self._language_fits(draft, request):
             found["language"] = text
         if hits := [w for w in self._sensitive if w in text.lower()]:
@@ -174,6 +180,9 @@ def _grounded(draft: str, text: str, request: ReplyRequest, sources: Sequence[st
 def _repeats(draft: str, text: str, request: ReplyRequest) -> bool:
     """Whether the text says again what an earlier agent turn or its own first half said."""
     if any(speaker == AGENT and similar(text, said) >= 0.75 for speaker, said in request.turns[-8:]):
+        return True
+    named = re.findall(r"\{[^{}]*\}", draft)
+    if len(named) != len(set(named)):
         return True
     return bool(re.search(r"([^A-Za-z ]{5,})[^{}]*?\1|(.{20,}).*?\2", draft) or re.search(r"(.{2,4})\1{2,}", draft))
 

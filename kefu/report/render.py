@@ -13,7 +13,7 @@ from kefu.taxonomy import EMOTIONS, INTENTS, STRATEGIES
 _SOURCES = {"model": "模型", "template": "模板", "other": "其他"}
 _STATUSES = {"open": "待审", "accepted": "已接受", "corrected": "已纠正", "skipped": "已跳过"}
 _TOP = 10
-_MARKDOWN = re.compile(r"([\\`*_\[\]<>|#])")
+_MARKDOWN = re.compile(r"([\\`*\[\]<>|#]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z]))")
 
 _STYLE = """
 body{font:15px/1.6 system-ui,"PingFang SC","Microsoft YaHei",sans-serif;color:#1f2937}

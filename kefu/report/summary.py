@@ -163,10 +163,10 @@ def _unanswered(items: Sequence[ReviewItem]) -> dict[str, Any]:
     found = []
     for item in items:
         session = (item.sender_id, item.session_at)
-        if not item.replies and session not in taken:
-            found.append(item)
         if item.handed_over:
             taken.add(session)
+        if not item.replies and session not in taken:
+            found.append(item)
     return {"n": len(found), "examples": _examples(found)}
 
 

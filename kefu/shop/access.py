@@ -33,6 +33,7 @@ class Claim:
         phone_tail: four digits.
         customer_id: of a signed-in customer, from the channel, which has verified it.
         product: the article named in the message, in her words.
+        text: the message, in which articles of her orders are looked for where ``product`` is not known.
         stated: whether order_id was said by her; an order picked for her may be exchanged for one that fits better.
         topic: the intent that the order is looked up for.
     """
@@ -41,6 +42,7 @@ class Claim:
     phone_tail: str | None = None
     customer_id: str | None = None
     product: str | None = None
+    text: str = ""
     stated: bool = True
     topic: str = "ask_order_status"
 
@@ -146,18 +148,16 @@ def _orders_of(session: Session, customer: Customer) -> list[Order]:
 def _pick(orders: list[Order], claim: Claim, now: datetime, change: bool) -> Located:
     """The newest of the best fitting orders. Where something is to be changed, only an unmistakable one is taken."""
     ranked = [(place, order) for order in orders if (place := rank(order, claim.topic, now)) is not None]
-    if claim.product:
-        named = [(place, order) for place, order in ranked if names_product(order, claim.product)]
-        ranked = named or ranked
+    named = [(place, order) for place, order in ranked if _names_article(claim, order)]
+    ranked = named or ranked
     if not ranked:
         return _missing("not_found", "nothing_fits", waiting_for="order_id")
     top = min(place for place, _ in ranked)
     best = [order for place, order in ranked if place == top]
     # The order in hand stays it, unless something is to be changed that fits another one better.
-    in_hand = next(
-        (order for place, order in ranked if order.id == claim.order_id and not (change and place > top)), None
-    )
-    if in_hand is not None and not (claim.product and not names_product(in_hand, claim.product)):
+    kept = best if change else [order for _, order in ranked]
+    in_hand = next((order for order in kept if order.id == claim.order_id), None)
+    if in_hand is not None:
         return Located(in_hand, FULL)
     if change and len(best) > 1:
         names = tuple(order.items[0].product.spoken for order in best if order.items)
@@ -165,11 +165,14 @@ def _pick(orders: list[Order], claim: Claim, now: datetime, change: bool) -> Loc
     return Located(best[0], FULL)
 
 
-def names_product(order: Order, words: str) -> bool:
-    """Whether ``words`` name an article of the order."""
-    query = "".join(words.lower().split())
-    return any(
-        query in name.lower() or name.lower() in query
-        for item in order.items
-        for name in (item.product.spoken, *item.product.aliases)
-    )
+def _names_article(claim: Claim, order: Order) -> bool:
+    """Whether an article of the order was named: the one recognised in the message, else any that stands in it."""
+    said, text = _folded(claim.product or ""), _folded(claim.text)
+    names = [_folded(name) for item in order.items for name in (item.product.spoken, *item.product.aliases)]
+    if said:
+        return any(said in name or name in said for name in names)
+    return any(name in text for name in names)
+
+
+def _folded(text: str) -> str:
+    return "".join(text.lower().split())

@@ -218,7 +218,7 @@ def test_the_signed_in_customer_is_not_asked_who_she_is(signed_in):
 def test_which_order_is_asked_where_several_fit(signed_in, orders):
     first = signed_in.say("我要退货", "request_return")
     assert signed_in.form and "三层蒸锅" in first[0] and "加绒连帽卫衣" in first[0]
-    assert "三层蒸锅" in signed_in.say("那个蒸锅", "provide_info", product="蒸锅")[0]
+    assert "三层蒸锅" in signed_in.say("那个蒸锅", "provide_info")[0]  # although no article was recognised
     signed_in.say("锅底漏水", "complain_product")
     assert signed_in.slot("outcome") == "opened" and signed_in.slot("order_id") == orders["三层蒸锅"]
 
@@ -272,6 +272,18 @@ def test_a_business_question_inside_the_form_leaves_its_order_alone(signed_in, o
     assert signed_in.actions[0] == "action_check_refund" and len(said) == 2
     signed_in.say("太大了", "provide_info")
     assert signed_in.slot("outcome") == "opened" and signed_in.slot("order_id") == orders["加绒连帽卫衣"]
+
+
+def test_a_reason_told_before_the_order_is_kept(signed_in, orders):
+    signed_in.say("我要退货", "request_return")
+    assert "三层蒸锅" in signed_in.say("穿着太大了", "provide_info")[0]
+    assert signed_in.say("卫衣", "provide_info", product="卫衣") == ["<inform>"]
+    assert signed_in.slot("outcome") == "opened" and signed_in.slot("order_id") == orders["加绒连帽卫衣"]
+
+
+def test_a_question_about_faults_is_no_reason(signed_in):
+    signed_in.say("卫衣 我要退", "request_return", product="卫衣")
+    assert len(signed_in.say("质量问题的话运费谁出", "ask_return_policy")) == 2 and signed_in.form
 
 
 def test_changing_her_mind_from_return_to_exchange(signed_in):

@@ -289,3 +289,8 @@ def test_similar_pairs_finds_what_comparing_all_finds() -> None:
         assert {(i, j) for i, j, _ in similar_pairs(texts, None, threshold)} == slow
         across = {(i, j) for i, j, _ in similar_pairs(texts[:4], texts[4:], threshold)}
         assert across == {(i, j - 4) for i, j in slow if i < 4 <= j}
+
+
+def test_our_own_data_has_no_errors() -> None:
+    found = check(Path(__file__).parents[2] / "data")
+    assert [f"{p.where}: {p.message}" for p in found.errors] == []

@@ -31,15 +31,17 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     for folder in ("nlu", "dialogues", "knowledge", "shop", "heldout"):
         (data / folder).mkdir(parents=True)
     (data / "nlu" / "greet.yml").write_text(
-        'version: "3.1"\nnlu:\n- intent: greet\n  examples:\n  - text: |\n      亲在吗\n    metadata: {emotion: neutral}\n'
-        "- intent: urge_delivery\n  examples:\n  - text: |\n      什么时候能发出来呀\n    metadata: {emotion: anxious}\n",
+        'version: "3.1"\nnlu:\n'
+        "- intent: greet\n  examples:\n  - text: |\n      亲在吗\n    metadata: {emotion: neutral}\n"
+        "- intent: urge_delivery\n  examples:\n  - text: |\n      什么时候能发出来呀\n"
+        "    metadata: {emotion: anxious}\n",
         encoding="utf-8",
     )
     (data / "knowledge" / "refunds.yml").write_text(
         "- id: refund_times\n  title: 到账\n  intents: [ask_refund_status]\n  text: 信用卡3到5个工作日到账。\n",
         encoding="utf-8",
     )
-    rows = [{"text": "钱退到哪张卡了呀", "intent": "ask_refund_status", "emotion": "neutral"}]
+    rows = [{"text": "钱退到哪张卡了呀", "intent": "ask_refund_status", "emotion": "neutral", "context": "您说。"}]
     (data / "heldout" / "nlu.jsonl").write_text("\n".join(map(json.dumps, rows)), encoding="utf-8")
     row = {"context": [["user", "包裹卡在半路不动弹了"]], "strategy": ["manage_emotion", "verify_identity"]}
     (data / "heldout" / "strategy.jsonl").write_text(json.dumps(row, ensure_ascii=False), encoding="utf-8")

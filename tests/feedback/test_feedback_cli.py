@@ -42,6 +42,7 @@ def harvested(project: Path, tracker: TrackerStore) -> TrackerStore:
     tracker.user("c1", "钱呢 都五天了 13812340816", "ask_price", "neutral")
     tracker.facts("c1", refund_date="11月20日")
     tracker.bot("c1", "请稍等。", "other")
+    assert tracker.engine, "the events are written"
     return tracker
 
 

@@ -7,13 +7,14 @@ import sys
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from kefu.errors import DataError, KefuError, ModelError, NotFound
 from kefu.feedback import Decision, Limits, Masker, ReviewStore, decide, harvest
-from kefu.feedback.measure import Sets, compare, measure, read_rows
+from kefu.feedback.measure import Sets, compare, main, measure, measure_apart, read_rows
 from kefu.feedback.registry import read_registry
 from kefu.feedback.retrain import Plan, plan_only, retrain, run_rasa_train
 from tests.tracker_store import TrackerStore
@@ -136,7 +137,7 @@ def test_the_sets_hold_out_and_hold_corrections(reviewed: ReviewStore, champion:
         return figures(**GOOD)
 
     retrain(reviewed, PLAN, FakeTrain(), watch)
-    assert [name for name, _ in seen][0] == "old.tar.gz"
+    assert seen[0][0] == "old.tar.gz"
     sets = seen[0][1]
     assert sets.nlu[0]["text"] == "钱退到哪张卡了呀"
     assert sets.strategy[0]["strategy"] == ["manage_emotion", "verify_identity"]
@@ -147,7 +148,8 @@ def test_the_sets_hold_out_and_hold_corrections(reviewed: ReviewStore, champion:
 def test_notes_on_the_generator_and_on_a_config_that_ignores_dialogues(reviewed: ReviewStore, champion: Path) -> None:
     Path("config.yml").write_text("pipeline: []\n", encoding="utf-8")
     outcome = retrain(reviewed, replace(PLAN, generator_from=1), FakeTrain(), measured())
-    assert any("kefu train generator" in note for note in outcome.notes)
+    told = "kefu train generator --data data/dialogues --data var/feedback/dialogues"
+    assert any(told in note for note in outcome.notes)
     assert any("config.yml does not name" in note for note in outcome.notes)
     json.dumps(outcome.as_dict())
 
@@ -248,6 +250,48 @@ def test_corrections_decide_nothing() -> None:
         "corrected intents",
         "corrected emotions",
     ]
+
+
+def test_a_model_file_is_measured_through_the_bridge(
+    tmp_path: Path, fake_model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    loaded: list[Path] = []
+
+    class Bridge:
+        @staticmethod
+        def load(path: Path) -> Any:
+            loaded.append(path)
+            return fake_model({"a": ("thank", "happy")}, {})
+
+    monkeypatch.setitem(sys.modules, "kefu.rasa_bridge", SimpleNamespace(RasaModel=Bridge))
+    sets = {"nlu": [{"text": "a", "intent": "thank", "emotion": "happy"}], "strategy": []}
+    (tmp_path / "sets.json").write_text(json.dumps(sets), encoding="utf-8")
+    main("m.tar.gz", str(tmp_path / "sets.json"), str(tmp_path / "out.json"))
+    assert loaded == [Path("m.tar.gz")]
+    assert json.loads((tmp_path / "out.json").read_text(encoding="utf-8"))["intent"]["accuracy"] == 1.0
+
+
+def test_the_process_apart_gives_figures_or_its_last_words(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, Any]] = []
+
+    def process(command: list[str], **options: Any) -> SimpleNamespace:
+        seen.append(json.loads(Path(command[-2]).read_text(encoding="utf-8")))
+        if command[-3] == "good.tar.gz":
+            Path(command[-1]).write_text('{"intent": {}}', encoding="utf-8")
+            return SimpleNamespace(returncode=0, stderr="")
+        return SimpleNamespace(returncode=1, stderr="Traceback\nModelNotFound: no such model\n")
+
+    monkeypatch.setattr("kefu.feedback.measure.subprocess.run", process)
+    sets = Sets([{"text": "a"}], [], [{"text": "b"}])
+    assert measure_apart(Path("good.tar.gz"), sets) == {"intent": {}}
+    assert seen[0] == {
+        "nlu": [{"text": "a"}],
+        "strategy": [],
+        "corrected_nlu": [{"text": "b"}],
+        "corrected_strategy": [],
+    }
+    with pytest.raises(ModelError, match=r"'bad\.tar\.gz' could not be measured: ModelNotFound: no such model"):
+        measure_apart(Path("bad.tar.gz"), sets)
 
 
 def test_rows_of_a_broken_file_are_named(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def conversations(tracker: TrackerStore, store: ReviewStore, masker: Masker) -> 
     """Item 1: a doubtful refund question; item 2: a message the model made nothing of, without a reply."""
     tracker.start("c1")
     tracker.user("c1", "钱呢 都五天了", "ask_price", "neutral", 0.4)
-    tracker.facts("c1", refund_amount="268.00元")
+    tracker.facts("c1", refund_amount="268.00元", internal="x1")
     reply = tracker.bot("c1", "这款269元。", "inform", passages=["refund_times"])
     tracker.feedback("c1", message_id=reply, correction="我问的是[退款]")
     tracker.start("c2")

@@ -122,7 +122,8 @@ def test_train_generator_writes_an_adapter(tiny_gemma, tmp_path, monkeypatch):
     made = replace(Settings(), generator=str(tiny_gemma), threads=1)
     monkeypatch.setattr(kefu.settings, "settings", lambda: made)
     dialogues = tmp_path / "d.yml"
-    turns = "  turns:\n  - {user: 钱呢, intent: ask_refund_status, emotion: anxious}\n  - {agent: 在路上。, strategy: inform}\n"
+    user = "{user: 钱呢, intent: ask_refund_status, emotion: anxious}"
+    turns = f"  turns:\n  - {user}\n  - {{agent: 在路上。, strategy: inform}}\n"
     dialogues.write_text("".join(f"- id: d{i}\n  scene: 退款\n{turns}" for i in range(3)), "utf-8")
     arguments = [
         "generator",

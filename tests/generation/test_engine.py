@@ -7,8 +7,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from kefu.errors import DeadlineExceeded
-from kefu.generation.engine import TransformersEngine, last_finished, load_engine
+from kefu.errors import DeadlineExceeded, GenerationError
+from kefu.generation.engine import LowConfidence, TransformersEngine, last_finished, load_engine
 from kefu.settings import Settings
 
 TEXT = ["<pad>", "<eos>", "<bos>", "好", "的", "，", "稍", "等", "。", "\n", "客", "户"]
@@ -120,12 +120,21 @@ def test_a_second_draft_does_not_read_the_prompt_again(fake_decoder):
 
 
 def test_drawing_follows_the_seed(fake_decoder):
-    made, decoder = engine(fake_decoder, ["好"], temperature=1.0, top_p=1.0)
+    made, decoder = engine(fake_decoder, ["好"], temperature=1.0, top_p=1.0, min_confidence=-99)
     decoder._logits = lambda: __import__("torch").tensor([0.0, -99, -99, *[1.0] * 9] + [-99.0] * 60)
     made._tokenizer.decode = lambda ids, skip_special_tokens: "".join(chr(97 + i) for i in ids) + "。"
     first = made.generate("客户", 12, soon(), seed=1)
     assert made.generate("客户", 12, soon(), seed=1) == first
     assert made.generate("客户", 12, soon(), seed=2) != first
+
+
+def test_a_guess_is_told_apart_from_a_draft(fake_decoder):
+    made, decoder = engine(fake_decoder, ["好", "。", "<eos>"])
+    assert made.generate("客户", 20, soon()) == "好。" and made.confidence > -0.1
+    sure = decoder._logits
+    decoder._logits = lambda: sure() * 0.05
+    with pytest.raises(LowConfidence):
+        made.generate("客户", 20, soon())
 
 
 def test_an_overlong_prompt_keeps_its_end(fake_decoder):
@@ -144,7 +153,7 @@ def test_the_settings_engine_runs_a_real_model(tiny_gemma):
     made = load_engine(settings)
     try:
         text = made.generate("客户：在吗\n【打招呼|平静】礼貌问候：", 16, soon(30))
-    except DeadlineExceeded as error:  # a random model may write no full stop
-        assert "sentence" in str(error)
+    except GenerationError as error:  # a random model may write no full stop, and guesses
+        assert isinstance(error, LowConfidence) or "sentence" in str(error)
     else:
         assert "\n" not in text

@@ -134,6 +134,15 @@ def test_marks_of_the_prompt_are_refused(guard, ask, draft):
     assert "leak" in reasons(guard, draft, ask(strategy="suggest"))
 
 
+def test_half_a_pair_of_quotes_is_refused(guard, ask):
+    assert "broken" in reasons(guard, "您点开“我的订单看一眼。", ask(strategy="suggest"))
+    assert guard.check("您点开“我的订单”看一眼。", ask(strategy="suggest")).passed
+
+
+def test_a_fact_is_not_named_twice(guard, ask):
+    assert "repetition" in reasons(guard, "{退款金额}，这笔{退款金额}退了。", ask(facts=REFUND))
+
+
 def test_the_reply_keeps_the_customers_language(guard, ask):
     assert "language" in reasons(guard, "Sorry, please wait a moment.", ask(strategy="suggest"))
     english = ask(strategy="suggest", turns=[("user", "where is my refund")])

@@ -9,6 +9,7 @@ import pytest
 
 from kefu.errors import DeadlineExceeded, GenerationError
 from kefu.generation import Guard, Responder, Templates, load_responder
+from kefu.generation.engine import LowConfidence
 from kefu.generation.templates import bundled_templates
 from kefu.knowledge.passage import Passage
 from kefu.settings import Settings
@@ -46,7 +47,12 @@ def test_after_two_refused_drafts_the_template_is_sent(fake_engine, ask):
 
 @pytest.mark.parametrize(
     ("error", "reason"),
-    [(DeadlineExceeded("late"), "deadline"), (GenerationError("x"), "error"), (RuntimeError("bug"), "error")],
+    [
+        (DeadlineExceeded("late"), "deadline"),
+        (LowConfidence("guess"), "unsure"),
+        (GenerationError("x"), "error"),
+        (RuntimeError("bug"), "error"),
+    ],
 )
 def test_no_error_of_the_engine_reaches_the_customer(fake_engine, ask, error, reason):
     reply = responder(fake_engine(error)).reply(ask(facts=FACTS))
@@ -120,6 +126,6 @@ def test_the_bundled_generator_answers_in_time(ask):
     if not Path("actions/adapter/kefu.json").is_file():
         pytest.skip("there is no adapter in actions/adapter; kefu train generator makes it")
     made = load_responder(replace(Settings(), reply_deadline=20.0))
-    reply = made.reply(ask(strategy="manage_emotion", deadline=20.0))
+    reply = made.reply(ask(strategy="inform", facts=FACTS, deadline=20.0))
     assert reply.text and reply.latency_ms < 20_000
     assert reply.source == "model" or reply.refused

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ class PairEncoder:
         vectors = np.zeros((len(texts), 4096), np.float32)
         for row, text in enumerate(texts):
             bare = text.split(": ", 1)[-1]
-            for a, b in zip(bare, bare[1:]):
+            for a, b in pairwise(bare):
                 vectors[row, zlib.crc32((a + b).encode()) % 4096] += 1
         return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
 

@@ -90,7 +90,7 @@ def test_an_id_stands_once(tmp_path):
 
 
 def test_a_product_without_a_price_is_named(tmp_path):
-    with pytest.raises(DataError, match="'S1'.*'price'"):
+    with pytest.raises(DataError, match=r"'S1'.*'price'"):
         read_passages(written(tmp_path, knowledge=[GOOD], products=[{"sku": "S1", "name": "锅"}]))
 
 

@@ -38,7 +38,10 @@ def test_a_correction_reaches_the_running_server(servers: str, project: Path, ru
     text, right = misread[0]
     sender, _, replies = ask(servers, text)
     assert replies and all(r["text"] for r in replies)
-    told = {"sender": sender, "metadata": {"feedback": {"message_id": replies[0]["metadata"]["message_id"], "thumb": "down"}}}
+    told = {
+        "sender": sender,
+        "metadata": {"feedback": {"message_id": replies[0]["metadata"]["message_id"], "thumb": "down"}},
+    }
     answer = httpx.post(f"{servers}/webhooks/rest/webhook", json=told, timeout=60).json()
     assert answer[0]["custom"]["feedback"] == "recorded"
 

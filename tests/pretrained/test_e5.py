@@ -97,7 +97,22 @@ def test_another_file_is_refused_by_its_path(tmp_path: Path) -> None:
 
 def unigram() -> dict[str, Any]:
     """A tokenizer.json in the manner of XLM-R: specials first, then pieces, <mask> last."""
-    pieces = ["<s>", "<pad>", "</s>", "<unk>", "▁", "привет", "退款", "退", "款", "▁refund", "données", "re", "fund", "ß"]
+    pieces = [
+        "<s>",
+        "<pad>",
+        "</s>",
+        "<unk>",
+        "▁",
+        "привет",
+        "退款",
+        "退",
+        "款",
+        "▁refund",
+        "données",
+        "re",
+        "fund",
+        "ß",
+    ]
     vocabulary = [(piece, 0.0 if i < 4 else -1.0 - 0.1 * len(piece)) for i, piece in enumerate([*pieces, "<mask>"])]
     tokenizer = Tokenizer(models.Unigram([(p, s if p != "退款" else -0.5) for p, s in vocabulary], unk_id=3))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
@@ -136,4 +151,7 @@ def test_pruned_and_unpruned_cut_chinese_and_english_alike(text: str) -> None:
 def test_a_dropped_word_is_unknown_and_not_another_word() -> None:
     new, _ = prune_tokenizer(unigram())
     assert set(Tokenizer.from_str(json.dumps(new)).encode("привет").tokens) <= {"<s>", "▁", "<unk>", "</s>", "привет"}
-    assert Tokenizer.from_str(json.dumps(new)).token_to_id("<unk>") in Tokenizer.from_str(json.dumps(new)).encode("привет").ids
+    assert (
+        Tokenizer.from_str(json.dumps(new)).token_to_id("<unk>")
+        in Tokenizer.from_str(json.dumps(new)).encode("привет").ids
+    )

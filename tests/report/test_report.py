@@ -35,7 +35,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
 
 @pytest.fixture
 def tracker(project: Path) -> Iterator[TrackerStore]:
-    """Three conversations: an angry one that calms down, an anxious one that is handed over, a customer who writes feedback."""
+    """Three conversations: one calms down, one is handed over, in one the customer writes feedback."""
     store = TrackerStore(project / "var" / "tracker.db")
     store.start("angry")
     store.user("angry", "显示签收我没收到 13812340816", "complain_delivery", "angry")

@@ -40,9 +40,7 @@ class Toy:
 
     def thorough(self) -> TrainingArguments:
         """Epochs enough for margins that int8 does not blur."""
-        return self.arguments(
-            epochs=6, learning_rate=2e-3, head_learning_rate=1e-2, held_out=0.0, context_dropout=0.5
-        )
+        return self.arguments(epochs=6, learning_rate=2e-3, head_learning_rate=1e-2, held_out=0.0, context_dropout=0.5)
 
     def arguments(self, **changes: object) -> TrainingArguments:
         few = TrainingArguments(encoder=str(self.folder), epochs=2, batch_size=8, frozen_layers=0, held_out=0.2)

@@ -51,7 +51,18 @@ def test_no_messages_no_predictions(classifier: Classifier) -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "\u200b", "😡😡😡", "ＲＥＦＵＮＤ　退款", "退款" * 5000, "' OR 1=1; --", "<script>alert(1)</script>", "\ud83d"]
+    "text",
+    [
+        "",
+        " ",
+        "\u200b",
+        "😡😡😡",
+        "ＲＥＦＵＮＤ　退款",
+        "退款" * 5000,
+        "' OR 1=1; --",
+        "<script>alert(1)</script>",
+        "\ud83d",
+    ],
 )
 def test_any_text_has_a_prediction(classifier: Classifier, text: str) -> None:
     name, confidence = classifier.predict(text, text).best("intent")

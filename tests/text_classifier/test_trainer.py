@@ -138,7 +138,8 @@ def test_one_label_is_nothing_to_learn(toy: Toy) -> None:
 
 def test_the_weight_of_a_task_scales_its_loss(toy: Toy) -> None:
     light, heavy = (
-        train(examples(), tasks(), toy.arguments(epochs=1, seed=3), weights={"emotion": weight}) for weight in (0.0, 1.0)
+        train(examples(), tasks(), toy.arguments(epochs=1, seed=3), weights={"emotion": weight})
+        for weight in (0.0, 1.0)
     )
     assert light.history[0]["loss"] < heavy.history[0]["loss"]
 
