@@ -28,9 +28,8 @@ MAX_ASKS = 3  # for one slot: the first question and two more
 _LEAVE_FOR = {"contact_human": "action_handoff", "cancel_order": "action_cancel_order"}
 # Questions that may tell a reason, and messages that cannot be one, whatever was asked.
 _TELLING = ("ask_usage", "ask_product_info", "ask_authenticity")
-_NO_REASON = frozenset(
-    ["affirm", "greet", "thank", "goodbye", "contact_human", "ask_bot_identity", "track_delivery", "urge_delivery"]
-)
+_CHATTING = ("affirm", "greet", "thank", "goodbye", "contact_human", "ask_bot_identity")
+_NO_REASON = (*_CHATTING, "track_delivery", "urge_delivery")
 _NO_ANSWER = ("affirm", "deny", "provide_info", None)
 _OWN_SLOTS = ("service", "reason", "form_asks", "form_note", "form_end")
 
@@ -52,13 +51,8 @@ class ValidateAfterSalesForm(Action):
         requested = turn.slot("requested_slot")
         if requested is None:
             reason = turn.text if fault(turn.text) is not None else None
-            filled: dict[str, Any] | None = {
-                "service": turn.service or "return",
-                "reason": reason,
-                "form_asks": 0,
-                "form_end": None,
-            }
-            return self._next(turn, filled)
+            begun = {"service": turn.service or "return", "reason": reason, "form_asks": 0, "form_end": None}
+            return self._next(turn, begun)
         if answered_meanwhile(turn):
             return [SlotSet("form_note", None), SlotSet("requested_slot", requested)]
         ending = _ending(turn)

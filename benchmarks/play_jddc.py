@@ -3,8 +3,8 @@
     .venv/bin/python benchmarks/play_jddc.py --data FOLDER [--dialogues 50] [--url URL] [--examples 10]
 
 FOLDER holds ``valid_dialogues.jsonl`` of the JDDC corpus (not part of this project; its rows have ``id`` and ``turns``
-with ``user`` texts). Prints how many turns failed or stayed unanswered, the shares of model and template replies, and the
-latency of a turn as the customer waits for it. Exits 1 when a turn failed or was not answered.
+with ``user`` texts). Prints how many turns failed or stayed unanswered, the shares of model and template replies, and
+the latency of a turn as the customer waits for it. Exits 1 when a turn failed or was not answered.
 """
 
 from __future__ import annotations

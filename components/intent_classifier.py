@@ -146,7 +146,7 @@ class BertIntentClassifier(GraphComponent):
         return self._resource
 
     def process(self, messages: List[Message], tracker: Optional[DialogueStateTracker] = None) -> List[Message]:
-        """Sets ``intent`` and ``intent_ranking``; the agent's previous turn is read from ``tracker``, if there is one."""
+        """Sets ``intent`` and ``intent_ranking``; the agent's previous turn is read from ``tracker``."""
         context = previous_turn(tracker)
         for message in messages:
             text = message.get(TEXT) or ""

@@ -1,4 +1,4 @@
-"""Trains the classifier on a data set and measures it as it would be served: int8 ONNX, one thread, one message a time."""
+"""Trains the classifier on a data set and measures it as served: int8 ONNX, one thread, one message at a time."""
 
 from __future__ import annotations
 

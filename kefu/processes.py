@@ -178,7 +178,9 @@ def stop_recorded(record: Path) -> list[int]:
             process = psutil.Process(pid)
             if any(word in " ".join(process.cmdline()) for word in ("kefu", "rasa")):
                 process.terminate()
-                psutil.wait_procs([process], timeout=STOP_SECONDS + 5)
                 stopped.append(pid)
+                end = time.monotonic() + STOP_SECONDS + 5
+                while process.status() != psutil.STATUS_ZOMBIE and time.monotonic() < end:
+                    time.sleep(0.1)
     record.unlink(missing_ok=True)
     return stopped

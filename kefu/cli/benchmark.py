@@ -13,11 +13,6 @@ from kefu.cli.output import stdout_kept
 app = typer.Typer(no_args_is_help=True)
 
 
-@app.callback()
-def _group() -> None:
-    """Measure against public data sets and stock Rasa; every figure can be printed again by its command."""
-
-
 @app.command()
 def nlu(
     dataset: Annotated[str, typer.Option(help="banking77, clinc150, ewect, or jsonl for files of your own.")],

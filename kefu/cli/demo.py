@@ -185,6 +185,7 @@ class Demo:
         while training.code is None:
             progress.show()
             time.sleep(1)
+        progress.show()
         progress.end()
         if training.code != 0 or not self._has_model():
             raise ModelError(f"{training.ended('Mend what the log names, then start again.')}")

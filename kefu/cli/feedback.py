@@ -80,16 +80,20 @@ def list_items(
     typer.echo(f"{counts}." + ("" if any(store.counts().values()) else " Start with: kefu feedback harvest"))
 
 
+def _short(text: str, length: int = 100) -> str:
+    flat = " ".join(text.split())
+    return flat if len(flat) <= length else flat[: length - 1] + "…"
+
+
 def _print(item: ReviewItem) -> None:
     intent, emotion, strategy = item.labels
-    marks = [{"up": "👍", "down": "👎"}.get(item.thumb or "", ""), f"{item.rating}★" if item.rating else ""]
-    typer.echo(
-        f"#{item.id} [{item.status}] {item.text}  ({intent}, {emotion}) {' '.join(m for m in marks if m)}".rstrip()
-    )
+    thumb = {"up": " 👍", "down": " 👎"}.get(item.thumb or "", "")
+    stars = f" {item.rating}★" if item.rating else ""
+    typer.echo(f"#{item.id} [{item.status}] {_short(item.text)}  ({intent}, {emotion}){thumb}{stars}")
     if item.reply:
-        typer.echo(f"    → {item.reviewed_reply or item.reply}  ({strategy}, {item.source})")
+        typer.echo(f"    → {_short(item.reviewed_reply or item.reply)}  ({strategy}, {item.source})")
     if item.correction:
-        typer.echo(f"    ✎ {item.correction}")
+        typer.echo(f"    ✎ {_short(item.correction)}")
 
 
 @app.command()

@@ -47,9 +47,8 @@ def list_models(models: Folder = Path("models"), as_json: Json = False) -> None:
         )
     newest = next((r for r in rows if r["newest"]), None)
     if newest is not None and newest["status"] != "champion":
-        typer.echo(
-            f"{newest['file']} is the newest file: `rasa run` loads it. To make it the champion: kefu models promote"
-        )
+        name = newest["file"]
+        typer.echo(f"`rasa run` loads the newest file, {name}. To make it the champion: kefu models promote {name}")
 
 
 def _figure(row: dict[str, Any], group: str, key: str) -> str:

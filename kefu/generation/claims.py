@@ -138,4 +138,14 @@ def contradicted(text: str, passages: Sequence[str]) -> list[str]:
     yes, no = _polarities(text)
     only_no, only_yes = source_no - source_yes, source_yes - source_no
     skip = {"您的", "一下", "这个", "我们", "不了", "的话"}
-    return sorted(((yes - no) & only_no - skip) | ((no - yes) & only_yes - skip))
+    return sorted(((yes - no) & only_no - skip) | ((no - yes) & only_yes - skip) | _denied_anew(text, passages))
+
+
+_DENIAL = r"(?:不|没有?|无)"
+
+
+def _denied_anew(text: str, passages: Sequence[str]) -> set[str]:
+    """Words that ``text`` denies outright and the passages name without ever denying them: 没免息 of 是否免息."""
+    source = " ".join(passages)
+    denied = {m[1] for m in re.finditer(_DENIAL + r"([\u4e00-\u9fff]{2})", text)}
+    return {w for w in denied if w in source and not re.search(_DENIAL + r"[^，。；！？]{0,3}" + w, source)}

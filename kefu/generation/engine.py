@@ -21,7 +21,7 @@ _FRESH = 0.3
 _FADE = 0.8  # of the measured times, each time that they forbid a draft
 # Least mean log-probability of a draft's tokens. Below it a small model is guessing: drafts read were sense above and
 # nonsense below more often than not.
-MIN_CONFIDENCE = -1.6
+MIN_CONFIDENCE = -0.7
 
 
 class LowConfidence(GenerationError):

@@ -20,6 +20,7 @@ UPSET = ("angry", "anxious")
 CALM = ("neutral", "happy")
 COMPLAINTS = ("complain_product", "complain_delivery", "complain_service", "report_wrong_or_missing")
 EXAMPLES = 3
+_LONGEST = 80  # characters of an example
 _SPAN = re.compile(r"(\d+)\s*([hdw])")
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
@@ -171,7 +172,7 @@ def _unanswered(items: Sequence[ReviewItem]) -> dict[str, Any]:
 
 
 def _examples(items: Sequence[ReviewItem]) -> list[str]:
-    texts = [" ".join(i.text.split()) for i in sorted(items, key=lambda i: (-i.priority, i.id))]
+    texts = [" ".join(i.text.split())[:_LONGEST] for i in sorted(items, key=lambda i: (-i.priority, i.id))]
     return list(dict.fromkeys(texts))[:EXAMPLES]
 
 

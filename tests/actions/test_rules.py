@@ -10,7 +10,7 @@ import json
 import re
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -55,7 +55,7 @@ class Endpoint:
     """The action server without a network."""
 
     url = "http://actions"
-    kwargs = {"enable_selective_domain": True}
+    kwargs: ClassVar[dict[str, Any]] = {"enable_selective_domain": True}
 
     def __init__(self, executor: Any) -> None:
         self.executor = executor

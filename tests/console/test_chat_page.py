@@ -273,11 +273,11 @@ def test_everything_to_press_has_a_name_and_room_for_a_thumb(page: Any, server: 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_screenshot(page: Any, server: ChatServer, scheme: str) -> None:
     lines = {
-        "都五天了 钱怎么还没退回来": [
-            "让您等了五天，换谁都着急，实在抱歉。我这就查退款进度。",
-            "退款268.00元已于11月20日原路退回储蓄卡，银行到账还需1到3个工作日。",
+        "三天了还在路上 周末前能到吗": [
+            "让您等了三天，换谁都着急，实在抱歉。我这就看包裹到哪了。",
+            "包裹今早到了杭州转运中心，预计11月24日送达，赶得上周末。",
         ],
-        "那我周一再看看吧 谢谢": ["不客气，到账后会有短信提醒。周一还没收到的话，随时来找我。"],
+        "那就好 谢谢": ["不客气。派送时会先给您打电话，到时候有事随时找我。"],
     }
 
     async def actor(message: UserMessage) -> None:

@@ -115,6 +115,12 @@ def test_what_the_passages_deny_cannot_be_affirmed(guard, ask):
     assert guard.check("信用卡不支持加急，验收通过后48小时内退款。", request).passed
 
 
+def test_what_the_passages_leave_open_cannot_be_denied(guard, ask):
+    request = ask(passages=[Passage("p", "", "信用卡支持分期，是否免息以结算页为准。")])
+    assert "contradiction" in reasons(guard, "信用卡支持分期，没免息。", request)
+    assert guard.check("信用卡支持分期，是否免息看结算页。", request).passed
+
+
 def test_a_statement_of_fact_needs_something_to_stand_on(guard, ask):
     assert "ungrounded" in reasons(guard, "面料是纯棉的，穿着很软和。", ask(facts=REFUND))
     assert guard.check("这个我查不到，不敢乱说。", ask()).passed

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from kefu.errors import DataError, ModelCorrupt, ModelError, ModelNotFound
+from kefu.rasa_bridge import RasaModel, _newest
+
+CONFIG = """
+recipe: default.v1
+assistant_id: bridge-test
+language: en
+pipeline:
+- name: WhitespaceTokenizer
+- name: KeywordIntentClassifier
+policies:
+- name: RulePolicy
+  enable_fallback_prediction: false
+"""
+DOMAIN = """
+version: "3.1"
+intents: [greet, thank]
+actions: [action_reply]
+"""
+DATA = """
+version: "3.1"
+nlu:
+- intent: greet
+  examples: "- hello\\n- hi"
+- intent: thank
+  examples: "- thanks\\n- cheers"
+rules:
+- rule: r
+  steps:
+  - intent: greet
+  - action: action_reply
+"""
+
+
+@pytest.fixture(scope="module")
+def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model without our components: a keyword classifier and rules."""
+    from rasa.model_training import train
+
+    folder = tmp_path_factory.mktemp("project")
+    for name, text in {"config.yml": CONFIG, "domain.yml": DOMAIN, "data.yml": DATA}.items():
+        (folder / name).write_text(text, encoding="utf-8")
+    files = [str(folder / name) for name in ("domain.yml", "config.yml", "data.yml")]
+    trained = train(files[0], files[1], [files[2]], output=str(folder / "models"))
+    return Path(str(trained.model))
+
+
+@pytest.fixture(scope="module")
+def model(archive: Path) -> RasaModel:
+    return RasaModel.load(archive)
+
+
+def test_it_parses_and_tells_the_time(model: RasaModel) -> None:
+    parsed = model.parse("hello", context="Good day")
+    assert parsed.intent == "greet" and parsed.intent_confidence == 1.0
+    assert parsed.emotion is None and parsed.emotion_ranking == ()
+    assert parsed.latency_ms > 0
+
+
+async def test_it_may_be_called_where_a_loop_runs(model: RasaModel) -> None:
+    assert model.parse("thanks").intent == "thank"
+
+
+def test_a_folder_means_its_newest_model(archive: Path, tmp_path: Path) -> None:
+    for name, age in (("old.tar.gz", 100), ("new.tar.gz", 0)):
+        (tmp_path / name).write_bytes(archive.read_bytes())
+        os.utime(tmp_path / name, (1_700_000_000 - age, 1_700_000_000 - age))
+    assert _newest(tmp_path).name == "new.tar.gz"
+
+
+def test_a_model_without_the_policy_says_so(model: RasaModel) -> None:
+    with pytest.raises(ModelError, match="StrategyPolicy"):
+        model.strategies([("user", "hello")])
+
+
+def test_an_unknown_speaker_is_named(model: RasaModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(model, "_policy", lambda: None)
+    with pytest.raises(DataError, match="bot"):
+        model.strategies([("bot", "hello")])
+
+
+def test_the_policy_is_given_the_conversation_and_the_facts(model: RasaModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    from rasa.shared.core.events import BotUttered, UserUttered
+
+    seen = []
+
+    class Policy:
+        def rank(self, tracker: object, observed: bool) -> list[tuple[str, float]]:
+            seen.append((tracker, observed))
+            return [("inform", 1.0)]
+
+    monkeypatch.setattr(model, "_policy", Policy)
+    context = [("user", "hello"), ("agent", "Good day"), ("user", "thanks")]
+    assert model.strategies(context) == [("inform", 1.0)]
+    assert model.strategies(context, facts={})[0][0] == "inform"
+    assert [observed for _, observed in seen] == [False, True]
+    events = list(seen[0][0].events)
+    assert [e.text for e in events if isinstance(e, (UserUttered, BotUttered))] == ["hello", "Good day", "thanks"]
+    assert [e.intent_name for e in events if isinstance(e, UserUttered)] == ["greet", "thank"]
+    assert all("strategy" not in (e.metadata or {}) for e in events if isinstance(e, BotUttered))
+
+
+def test_missing_models_are_named(tmp_path: Path) -> None:
+    for path in (tmp_path, tmp_path / "none.tar.gz"):
+        with pytest.raises(ModelNotFound, match=path.name):
+            RasaModel.load(path)
+
+
+def test_broken_models_are_named(tmp_path: Path) -> None:
+    broken = tmp_path / "broken.tar.gz"
+    broken.write_text("not an archive", encoding="utf-8")
+    with pytest.raises(ModelCorrupt, match="broken"):
+        RasaModel.load(broken)
+    hollow = tmp_path / "hollow.tar.gz"
+    with tarfile.open(hollow, "w:gz") as file:
+        file.add(broken, "readme")
+    with pytest.raises(ModelCorrupt, match="hollow") as caught:
+        RasaModel.load(hollow)
+    assert "\n" not in str(caught.value)
