@@ -68,7 +68,9 @@ class RasaModel:
                 warnings.simplefilter("ignore")
                 agent = Agent.load(str(archive))
         except Exception as error:  # Rasa and its components raise unrelated types
-            raise ModelCorrupt(f"The model {str(archive)!r} cannot be loaded: {_reason(error)}") from error
+            raise ModelCorrupt(
+                f"The model {str(archive)!r} cannot be loaded: {_reason(error)}. Train again: make train."
+            ) from error
         return cls(agent.processor)
 
     def parse(self, text: str, context: str | None = None) -> Parsed:
@@ -191,12 +193,12 @@ def _newest(path: Path) -> Path:
     if path.is_dir():
         archives = sorted(path.glob("*.tar.gz"), key=lambda p: p.stat().st_mtime)
         if not archives:
-            raise ModelNotFound(f"There is no model (*.tar.gz) in {str(path)!r}. Train one: kefu train.")
+            raise ModelNotFound(f"There is no model (*.tar.gz) in {str(path)!r}. Train one: make train.")
         return archives[-1]
     if not path.is_file():
-        raise ModelNotFound(f"There is no model {str(path)!r}. Train one: kefu train.")
+        raise ModelNotFound(f"There is no model {str(path)!r}. Train one: make train.")
     if not tarfile.is_tarfile(path):
-        raise ModelCorrupt(f"The model {str(path)!r} is no .tar.gz archive. Train again: kefu train.")
+        raise ModelCorrupt(f"The model {str(path)!r} is no .tar.gz archive. Train again: make train.")
     return path
 
 

@@ -29,17 +29,19 @@ def _boolean(value: str) -> bool:
 
 
 def _positive(value: str) -> float:
-    number = float(value)
+    try:
+        number = float(value)
+    except ValueError:
+        number = 0.0
     if not 0 < number < float("inf"):
         raise ValueError("must be a number greater than 0")
     return number
 
 
 def _count(value: str) -> int:
-    number = int(value)
-    if number < 1:
+    if not value.strip().isdecimal() or int(value) < 1:
         raise ValueError("must be a whole number of at least 1")
-    return number
+    return int(value)
 
 
 def _device(value: str) -> str:

@@ -22,6 +22,11 @@ _HAN = (
 )
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Where public evaluation sets lie; tests that read them skip where they do not."""
+    parser.addoption("--public-data", default="../shared/data", help="folder of banking77, clinc150, ewect")
+
+
 def write_tiny_encoder(folder: Path, hidden: int = 32, layers: int = 2) -> Path:
     """A random BertModel with a tokenizer of single characters, in transformers' format."""
     import torch

@@ -16,7 +16,7 @@ const connection = new Connection(store, {
   state: showPresence,
   reply: receive,
   settled,
-  signedOut: () => open().then((session) => (connection.token = session.customer_token ?? null)),
+  signedOut: () => open().then((session) => (connection.token = session?.customer_token ?? null)),
 });
 const feedback = new Feedback(store, (value) => {
   store.addFeedback(value);
@@ -95,14 +95,26 @@ function draw() {
   showTyping();
 }
 
-// What the server says of the shop, and in demo mode of the demo customer. {} where it cannot be asked.
+// What the server says of the shop, and in demo mode of the demo customer. null where it cannot be asked now.
 async function open() {
   try {
-    const answer = await fetch("/chat/session", { signal: AbortSignal.timeout?.(5000) });
-    return answer.ok ? await answer.json() : {};
+    const answer = await fetch("/chat/session", { signal: AbortSignal.timeout?.(8000) });
+    return answer.ok ? await answer.json() : null;
   } catch {
-    return {};
+    return null;
   }
+}
+
+// Furnishes the page, trying again until it can, and gives the customer's token.
+async function begin() {
+  const session = await open();
+  if (session) {
+    furnish(session);
+    draw();
+  } else {
+    setTimeout(() => begin().then((token) => (connection.token = token)), 3000);
+  }
+  return ownToken() ?? session?.customer_token ?? null;
 }
 
 // The shop's own pages open /chat#token=<customer token>; it leaves the address bar at once.
@@ -194,8 +206,4 @@ visualViewport?.addEventListener("resize", () => {
 
 draw();
 view.log.setAttribute("aria-live", "polite");
-open().then((session) => {
-  furnish(session);
-  draw();
-  connection.open(ownToken() ?? session.customer_token ?? null);
-});
+begin().then((token) => connection.open(token));

@@ -41,9 +41,12 @@ def server(running_server: ChatServer) -> ChatServer:
     return running_server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Any]:
-    """Headless Chromium; the test is skipped where there is none."""
+    """Headless Chromium; the test is skipped where there is none.
+
+    Not for the whole session: while Playwright's driver runs, so does its event loop, and no asynchronous test can.
+    """
     if CHROMIUM is None:
         pytest.skip("Chromium is not installed: apt-get install chromium fonts-noto-cjk")
     from playwright.sync_api import sync_playwright

@@ -178,6 +178,25 @@ def test_what_is_written_offline_is_sent_when_back(page: Any, server: ChatServer
     expect(page.locator(".message-user .state")).to_have_text("")
 
 
+def test_a_page_that_could_not_ask_for_the_shop_asks_again(page: Any, server: ChatServer) -> None:
+    refused = []
+
+    def refuse_once(route: Any) -> None:
+        if refused:
+            route.continue_()
+        else:
+            refused.append(route)
+            route.abort()
+
+    page.route("**/chat/session", refuse_once)
+    page.reload()
+    expect(page.locator("#presence")).to_have_attribute("data-state", "online")
+    expect(page.locator("#chips button")).to_have_count(4, timeout=15_000)
+    say(page, "查订单")
+    expect(page.locator(BOT)).to_have_count(1)
+    assert server.received[-1].metadata == {"customer_id": "demo"}
+
+
 def test_history_and_session_outlive_a_reload(page: Any, server: ChatServer) -> None:
     say(page, "在吗")
     expect(page.locator(BOT)).to_have_count(1)
@@ -287,6 +306,7 @@ def test_screenshot(page: Any, server: ChatServer, scheme: str) -> None:
     server.bot = actor
     page.emulate_media(color_scheme=scheme)
     page.set_viewport_size({"width": 390, "height": 780})
+    expect(page.locator("#chips button")).to_have_count(4, timeout=30_000)
     for count, text in zip((2, 3), lines):
         say(page, text)
         expect(page.locator(BOT)).to_have_count(count)

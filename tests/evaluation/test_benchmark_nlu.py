@@ -129,16 +129,14 @@ def test_for_people_it_prints_a_line_each(files: Path, tiny_encoder: Path) -> No
     ]
 
 
-PUBLIC = Path(os.environ.get("KEFU_TEST_DATA", "../shared/data"))
-
-
 @pytest.mark.parametrize(
     ("name", "train", "test"), [("banking77", 10_003, 3_080), ("clinc150", 15_100, 4_500), ("ewect", 27_766, 2_000)]
 )
-def test_the_published_files_are_read(name: str, train: int, test: int) -> None:
+def test_the_published_files_are_read(request: pytest.FixtureRequest, name: str, train: int, test: int) -> None:
     from kefu.evaluation.datasets import read_dataset
 
-    if not (PUBLIC / name).is_dir():
-        pytest.skip(f"the public set is not in {PUBLIC / name}")
-    read = read_dataset(name, PUBLIC / name)
+    folder = Path(request.config.getoption("--public-data")) / name
+    if not folder.is_dir():
+        pytest.skip(f"the public set is not in {folder}; name its place with --public-data")
+    read = read_dataset(name, folder)
     assert (len(read.train), len(read.test)) == (train, test)
