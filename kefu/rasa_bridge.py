@@ -68,9 +68,8 @@ class RasaModel:
                 warnings.simplefilter("ignore")
                 agent = Agent.load(str(archive))
         except Exception as error:  # Rasa and its components raise unrelated types
-            raise ModelCorrupt(
-                f"The model {str(archive)!r} cannot be loaded: {_reason(error)}. Train again: make train."
-            ) from error
+            reason = f"The model {str(archive)!r} cannot be loaded: {_reason(error)}."
+            raise ModelCorrupt(f"{reason} Train again: make train.") from error
         return cls(agent.processor)
 
     def parse(self, text: str, context: str | None = None) -> Parsed:
