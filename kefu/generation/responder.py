@@ -11,6 +11,7 @@ from kefu.generation.engine import Engine, LowConfidence
 from kefu.generation.guard import Guard, writes_english
 from kefu.generation.prompt import MAX_PASSAGES, PASSAGE_STRATEGIES, format_prompt, passage_texts, short_facts
 from kefu.generation.request import Reply, ReplyRequest, last_words
+from kefu.generation.similarity import bigrams
 from kefu.generation.templates import HAND_WRITTEN, Templates
 from kefu.settings import Settings
 
@@ -26,6 +27,8 @@ _STATING = frozenset({"inform", "resolve"})
 # What a draft is asked for: statements that facts and passages prove. The bundled 270M model words these well; where it
 # has only the customer's feeling to go by it stumbles, and an awkward apology hurts more than a hand-written one.
 DRAFTED = frozenset({"inform", "suggest"})
+# Least share of a draft's character pairs that its facts and passages hold.
+_SHARED_WORDS = 0.5
 _LAST_RESORT = "请稍等，我看一下。"
 
 
@@ -62,9 +65,9 @@ class Responder:
             for seed in _SEEDS:
                 draft = engine.generate(prompt, self._max_tokens, deadline, seed)
                 verdict = self._guard.check(draft, request)
-                if verdict.passed:
+                if verdict.passed and _draws_on_sources(draft, verdict.text, request):
                     return verdict.text
-                refused.extend(verdict.reasons)
+                refused.extend(verdict.reasons or ("ungrounded",))
         except DeadlineExceeded as error:
             logger.info("A draft was not ready in time: %s", error)
             refused.append("deadline")
@@ -93,6 +96,15 @@ def drafts_for(request: ReplyRequest) -> bool:
     if request.strategy in _STATING and request.outcome in _FAILED:
         return False
     return request.strategy in DRAFTED and bool(short_facts(request.facts) or passage_texts(request))
+
+
+def _draws_on_sources(draft: str, text: str, request: ReplyRequest) -> bool:
+    """Whether a draft names a fact or says most in its passages' words; what a small model adds is mostly wrong."""
+    if "{" in draft:
+        return True
+    own = bigrams(text)
+    sources = " ".join([*passage_texts(request)[:MAX_PASSAGES], *short_facts(request.facts).values()])
+    return len(own & bigrams(sources)) >= _SHARED_WORDS * len(own)
 
 
 @lru_cache(maxsize=4)

@@ -31,6 +31,14 @@ def test_a_good_draft_is_sent(fake_engine, ask):
     assert reply.latency_ms >= 0 and "{退款金额}=268元" in engine.calls[0][0]
 
 
+def test_a_draft_in_words_of_its_own_is_not_sent(fake_engine, ask):
+    passages = [Passage("p", "", "加入购物车不会锁定库存，付款之后库存才算您的，数量看商品页。")]
+    invented = "取件用不上，没法连快递，我来帮您办。"
+    assert responder(fake_engine(invented, invented)).reply(ask(passages=passages)).source == "template"
+    close = "加入购物车不锁库存，付款之后库存才算您的。"
+    assert responder(fake_engine(close)).reply(ask(passages=passages)).text == close
+
+
 def test_a_refused_draft_is_drawn_anew_once(fake_engine, ask):
     engine = fake_engine("三天到账，您放心。", GOOD)
     reply = responder(engine).reply(ask(facts=FACTS))
