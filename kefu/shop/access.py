@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.orm import Session
 
-from kefu.shop.fitting import rank
+from kefu.shop.fitting import rank, suits
 from kefu.shop.models import Customer, Order
 from kefu.shop.terms import terms
 
@@ -148,8 +148,11 @@ def _orders_of(session: Session, customer: Customer) -> list[Order]:
 def _pick(orders: list[Order], claim: Claim, now: datetime, change: bool) -> Located:
     """The newest of the best fitting orders. Where something is to be changed, only an unmistakable one is taken."""
     ranked = [(place, order) for order in orders if (place := rank(order, claim.topic, now)) is not None]
-    named = [(place, order) for place, order in ranked if _names_article(claim, order)]
-    ranked = named or ranked
+    named = [order for order in orders if _names_article(claim, order)]
+    if named and not any(order in named for _, order in ranked):
+        return Located(named[0], FULL)  # it does not fit, and that is what she wants to be told
+    ranked = [(place, order) for place, order in ranked if order in named] or ranked
+    ranked = [(place, order) for place, order in ranked if suits(order, claim.text)] or ranked
     if not ranked:
         return _missing("not_found", "nothing_fits", waiting_for="order_id")
     top = min(place for place, _ in ranked)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from kefu.shop.models import CANCELLED, PAID, REFUNDED, REFUNDING, SHIPPED, SIGNED, STATION, UNPAID, Order
+from kefu.shop.models import CANCELLED, PAID, REFUNDED, REFUNDING, SHIPPED, SIGNED, UNPAID, Order
 from kefu.shop.terms import terms
 
 APPLIANCES = "大家电"
@@ -15,6 +16,7 @@ _BY_STATE: dict[str, tuple[tuple[str, ...], ...]] = {
     "ask_delivery_time": ((SHIPPED,), (PAID,)),
     "urge_delivery": ((SHIPPED, PAID),),
     "contact_courier": ((SHIPPED,), (SIGNED,)),
+    "complain_delivery": ((SHIPPED,), (SIGNED,), (PAID,)),
     "cancel_order": ((PAID,), (UNPAID,), (SHIPPED,)),
     "modify_order": ((PAID, UNPAID), (SHIPPED,)),
     "payment_issue": ((UNPAID,), (PAID,)),
@@ -34,6 +36,15 @@ def rank(order: Order, topic: str, now: datetime) -> int | None:
     return special(order, now) if special else 0
 
 
+def suits(order: Order, text: str) -> bool:
+    """Whether the order is in the state that the words speak of; False where they speak of none."""
+    if re.search(r"签收|驿站|代收|放门口", text):
+        return order.signed_at is not None
+    if re.search(r"发货|出库|出仓", text) and not re.search(r"已发货|发货(了|后)", text):
+        return order.state == PAID
+    return False
+
+
 def price_gap(order: Order) -> int:
     """By how many fen today's prices lie below the paid ones, over all items that became cheaper."""
     return sum(max(item.price_fen - item.product.price_fen, 0) * item.quantity for item in order.items)
@@ -42,13 +53,6 @@ def price_gap(order: Order) -> int:
 def signed_within(order: Order, days: int, now: datetime) -> bool:
     """Whether the order was signed for and that is at most ``days`` days ago."""
     return order.signed_at is not None and now - order.signed_at <= timedelta(days=days)
-
-
-def _delivery(order: Order, now: datetime) -> int | None:
-    """A parcel left at a station without a word comes before one handed over."""
-    place = rank(order, "track_delivery", now)
-    station = order.state == SIGNED and order.shipment is not None and order.shipment.state == STATION
-    return 0 if station and signed_within(order, 3, now) else place
 
 
 def _return(order: Order, now: datetime) -> int | None:
@@ -86,7 +90,6 @@ def _install(order: Order, now: datetime) -> int | None:
 
 
 _SPECIAL: dict[str, Callable[[Order, datetime], int | None]] = {
-    "complain_delivery": _delivery,
     "request_return": _return,
     "request_exchange": _return,
     "request_refund": _refund,

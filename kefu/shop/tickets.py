@@ -138,4 +138,5 @@ def add_note(session: Session, kind: str, sender_id: str, order_id: str | None, 
     if known is None:
         return Finding()
     file_ticket(session, kind, sender_id, note, now, order, None)
-    return Finding("recorded", ticket_facts(known, now), order_id, f"order:{order_id}" if order_id else "")
+    facts = ticket_facts(known, now) | {"policy": terms().policy("noted")}
+    return Finding("found", facts, order_id, f"order:{order_id}" if order_id else "")

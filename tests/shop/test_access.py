@@ -125,6 +125,25 @@ def test_an_order_looked_up_before_is_not_changed_where_another_fits_better(shop
         assert locate(session, claim, NOW).order.id == moving
 
 
+def test_the_article_named_is_taken_even_where_it_does_not_fit(shop, counter):
+    counter.order("signed", hours=100)
+    socks = counter.order("refunding", sku="socks", hours=300)
+    with shop.session() as session:
+        claim = Claim(customer_id="mei", text="袜子降价了 退我差价", topic="price_protection")
+        assert locate(session, claim, NOW, change=True).order.id == socks
+
+
+@pytest.mark.parametrize(
+    ("text", "situation"),
+    [("显示已签收？我没让放驿站啊", "station"), ("怎么还不发货", "paid"), ("快递员态度太差", "moving")],
+)
+def test_the_words_tell_between_orders(shop, counter, text, situation):
+    numbers = {kind: counter.order(kind, hours=h) for kind, h in (("station", 110), ("moving", 40), ("paid", 9))}
+    with shop.session() as session:
+        found = check_order(session, Claim(customer_id="mei", text=text, topic="complain_delivery"), NOW)
+    assert found.order_id == numbers[situation]
+
+
 @pytest.mark.parametrize("number", ["202611010000000000", "12345678", "9" * 30])
 def test_an_unknown_number_is_not_found(shop, number):
     with shop.session() as session:

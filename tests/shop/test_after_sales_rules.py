@@ -104,6 +104,7 @@ def test_the_letters_of_the_numbers(shop, counter):
         ("收到就是碎的", True),
         ("it arrived broken", True),
         ("有点大，想换小一码", False),
+        ("卫衣有点大想退货", False),
         ("不想要了", False),
         ("家里人已经买了", None),
         ("", None),
