@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from sqlalchemy.orm import Session
@@ -17,6 +18,8 @@ from kefu.shop.wishes import ASK, CHECK, DO, WITHDRAW, wants_interception, wish
 from kefu.shop.words import end_of_day, yuan
 
 CONFIRM, DETAIL = "confirm", "detail"
+# Which orders a message about a cancellation is about, where it does not ask for one.
+_MEANT = {CHECK: "check_cancelled", WITHDRAW: "withdraw_request"}
 
 
 def _finding(outcome: str, order: m.Order, facts: dict[str, str], policy: str = "", waiting_for: str = "") -> Finding:
@@ -28,7 +31,8 @@ def _finding(outcome: str, order: m.Order, facts: dict[str, str], policy: str = 
 def cancel_order(session: Session, claim: Claim, text: str, now: datetime, confirmed: bool = False) -> Finding:
     """Cancels, intercepts or withdraws, as the words ask for; a question is answered, ``confirmed`` carries it out."""
     meant = DO if confirmed else wish(text)
-    found = locate(session, claim, now, change=meant != CHECK)
+    topic = _MEANT.get(meant, claim.topic)
+    found = locate(session, replace(claim, topic=topic), now, change=meant != CHECK)
     if found.order is None:
         return found.finding
     order = found.order

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
-from kefu.shop.models import CANCELLED, PAID, REFUNDED, REFUNDING, SHIPPED, SIGNED, UNPAID, Order
+from kefu.shop.models import CANCELLED, OPEN, PAID, REFUNDED, REFUNDING, SHIPPED, SIGNED, UNPAID, Order
 from kefu.shop.terms import terms
 
 APPLIANCES = "大家电"
@@ -18,6 +18,7 @@ _BY_STATE: dict[str, tuple[tuple[str, ...], ...]] = {
     "contact_courier": ((SHIPPED,), (SIGNED,)),
     "complain_delivery": ((SHIPPED,), (SIGNED,), (PAID,)),
     "cancel_order": ((PAID,), (UNPAID,), (SHIPPED,)),
+    "check_cancelled": ((CANCELLED,), (REFUNDING,), (PAID,), (SHIPPED,)),
     "modify_order": ((PAID, UNPAID), (SHIPPED,)),
     "payment_issue": ((UNPAID,), (PAID,)),
     "request_invoice": ((SIGNED,), (SHIPPED, PAID)),
@@ -89,11 +90,16 @@ def _install(order: Order, now: datetime) -> int | None:
     return 0 if any(item.product.category == APPLIANCES for item in order.items) else None
 
 
+def _withdraw(order: Order, now: datetime) -> int | None:
+    return 0 if order.state == REFUNDING or any(request.state == OPEN for request in order.requests) else None
+
+
 _SPECIAL: dict[str, Callable[[Order, datetime], int | None]] = {
     "request_return": _return,
     "request_exchange": _return,
     "request_refund": _refund,
     "ask_refund_status": _refund_status,
+    "withdraw_request": _withdraw,
     "price_protection": _price,
     "ask_installation": _install,
 }

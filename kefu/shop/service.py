@@ -180,7 +180,8 @@ def withdraw(session: Session, order: m.Order, now: datetime) -> bool:
     """Takes back the open request and its refund, as long as no goods have come in; False where there is none."""
     opened = next((r for r in reversed(order.requests) if r.state == m.OPEN), None)
     pending = [r for r in order.refunds if r.kind in (RETURN, REFUND) and r.state in ("requested", "returning")]
-    if opened is None and not pending:
+    arrived = any(r.state == "inspecting" for r in order.refunds)
+    if arrived or (opened is None and not pending):
         return False
     if opened is not None:
         opened.state = m.WITHDRAWN

@@ -82,10 +82,21 @@ def test_a_request_is_withdrawn(shop, counter, cancel):
     assert cancel(number, "撤销退货")[0].outcome == "found"
 
 
-def test_goods_that_are_being_checked_cannot_be_withdrawn_from(counter, cancel):
+def test_withdrawing_and_checking_find_their_order_by_themselves(shop, counter):
+    counter.order("paid", hours=5)
+    refunding, cancelled = counter.order("refunding", hours=300), counter.order("cancelled", hours=30)
+    with shop.session() as session:
+        claim = Claim(customer_id="mei", topic="cancel_order")
+        assert cancel_order(session, claim, "不退了 撤销吧", NOW).order_id == refunding
+        assert cancel_order(session, claim, "取消成功了吗", NOW).order_id == cancelled
+
+
+def test_goods_that_are_being_checked_cannot_be_withdrawn_from(shop, counter, cancel):
     number = counter.order("refunding", hours=300)
-    _, state = cancel(number, "不退了 帮我撤销")
-    assert state == "refunding"
+    found, state = cancel(number, "不退了 帮我撤销")
+    assert (found.outcome, state) == ("found", "refunding")
+    with shop.session() as session:
+        assert [r.state for r in session.get(m.Order, number).requests] == ["open"]
 
 
 @pytest.mark.parametrize(
