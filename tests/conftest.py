@@ -12,10 +12,10 @@ for _key in [key for key in os.environ if key.startswith("KEFU_") and key != "KE
 # Read when their libraries are imported, so they come first.
 os.environ.update(HF_HUB_OFFLINE="1", TOKENIZERS_PARALLELISM="false", TF_CPP_MIN_LOG_LEVEL="3", CUDA_VISIBLE_DEVICES="")
 
-import string
-from pathlib import Path
+import string  # noqa: E402
+from pathlib import Path  # noqa: E402
 
-import pytest
+import pytest  # noqa: E402
 
 _HAN = (
     "退款钱货快递到哪了查物流订单号发票投诉谢您好的在吗人工客服我要换怎么没不生气开心着急催一三天五都还来付刚买就降价"

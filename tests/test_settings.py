@@ -49,7 +49,7 @@ def test_a_bad_value_is_quoted_with_its_key(key: str, value: str, why: str) -> N
 
 
 def test_a_mistyped_key_is_not_passed_over() -> None:
-    with pytest.raises(SettingsError, match="no setting 'KEFU_GENERATR'.*KEFU_GENERATOR"):
+    with pytest.raises(SettingsError, match=r"no setting 'KEFU_GENERATR'.*KEFU_GENERATOR"):
         load({"KEFU_GENERATR": "none"})
 
 

@@ -18,7 +18,7 @@ from kefu.errors import KefuError, ModelError
 if TYPE_CHECKING:
     from kefu.processes import Process
 
-TRAINING_TAKES = "about 6 minutes on two idle CPU cores, faster on more or with a GPU"
+TRAINING_TAKES = "5 to 10 minutes on two CPU cores, faster on more or with a GPU"
 START_SECONDS = 300.0
 WARM_UP_SECONDS = 120.0
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")

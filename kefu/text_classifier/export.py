@@ -19,9 +19,9 @@ from kefu.text_classifier.model import MultiTaskClassifier
 from kefu.text_classifier.session import session as session
 from kefu.text_classifier.tokenizer import encode
 
-# Share of the probes on which the int8 graph must name the same label as torch does, or one that torch finds as likely
-# within TIE: among few probes one toss-up must not fail a training.
-PARITY, TIE = 0.97, 0.1
+# Share of the probes on which the int8 graph must name the same label as torch does. One probe may always differ: among
+# few, a single toss-up is more than the rest of the share.
+PARITY = 0.97
 
 
 class _Flat(torch.nn.Module):
@@ -51,10 +51,7 @@ def _quiet() -> Iterator[None]:
 
 
 def _outlier_products(file: Path) -> list[str]:
-    """The products that leave the feed-forward layers: their inputs have outliers that one int8 scale flattens.
-
-    Left in fp32 they lift the embedding's cosine to the original from 0.997 to 0.999.
-    """
+    """The products that leave the feed-forward layers, left in fp32: one int8 scale flattens their inputs' outliers."""
     import onnx
 
     nodes = onnx.load(str(file), load_external_data=False).graph.node
@@ -100,7 +97,7 @@ def export(network: MultiTaskClassifier, file: Path, quantise: bool = True) -> N
 def check_parity(
     network: MultiTaskClassifier, file: Path, tokenizer: Any, inputs: Sequence[tuple[str, str]]
 ) -> dict[str, float]:
-    """Share of ``inputs`` on which graph and torch agree, for each task.
+    """Share of ``inputs`` on which graph and torch name the same label, for each task.
 
     Raises:
         ModelError: a share lies below PARITY; the export is not to be served.
@@ -114,12 +111,10 @@ def check_parity(
             _, logits = network(torch.from_numpy(ids), torch.from_numpy(mask))
         outputs = runtime.run(None, {"input_ids": ids, "attention_mask": mask})
         for task, values in zip(network.tasks, outputs[1:]):
-            likely = logits[task.name].softmax(-1).numpy()
-            named = likely[np.arange(len(values)), np.argmax(values, -1)]
-            agree[task.name] += int((named >= likely.max(-1) - TIE).sum())
+            agree[task.name] += int((np.argmax(values, -1) == logits[task.name].argmax(-1).numpy()).sum())
     shares = {name: count / max(1, len(inputs)) for name, count in agree.items()}
     for name, share in shares.items():
-        if inputs and share < PARITY:
+        if share < PARITY and len(inputs) - agree[name] > 1:
             raise ModelError(
                 f"The int8 export agrees with torch on {share:.1%} of {name!r}, below {PARITY:.0%}; train again."
             )

@@ -31,7 +31,7 @@ def test_a_broken_catalogue_is_named(room: Room, tmp_path: Path, text: str) -> N
     catalogue = tmp_path / "products.yml"
     catalogue.write_text(text, encoding="utf-8")
     created = room.create(SpacyChineseTokenizer, products=str(catalogue))
-    with pytest.raises(InvalidConfigException, match="'products' names .*products.yml"):
+    with pytest.raises(InvalidConfigException, match=r"'products' names .*products.yml"):
         created.train(TrainingData())
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 
 import pytest
@@ -140,7 +141,7 @@ def test_positions_point_into_the_text_as_it_was_written(text: str) -> None:
     assert spans == sorted(spans, key=lambda s: s.start)
     for span in spans:
         assert unicodedata.normalize("NFKC", text[span.start : span.end]) == span.value
-    assert all(a.end <= b.start for a, b in zip(spans, spans[1:]))
+    assert all(a.end <= b.start for a, b in itertools.pairwise(spans))
 
 
 def test_characters_that_widen_do_not_shift_positions() -> None:

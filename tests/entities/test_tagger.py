@@ -74,9 +74,9 @@ def test_nothing_annotated_is_nothing_to_learn() -> None:
 
 
 def test_a_damaged_folder_is_named_with_the_mend(tagger: Any, tmp_path: Path) -> None:
-    with pytest.raises(ModelCorrupt, match="nowhere.*rasa train"):
+    with pytest.raises(ModelCorrupt, match=r"nowhere.*rasa train"):
         load_tagger(tmp_path / "nowhere")
     tagger.to_disk(tmp_path / "tagger")
     shutil.rmtree(tmp_path / "tagger" / "ner")
-    with pytest.raises(ModelCorrupt, match="tagger.*rasa train"):
+    with pytest.raises(ModelCorrupt, match=r"tagger.*rasa train"):
         load_tagger(tmp_path / "tagger")

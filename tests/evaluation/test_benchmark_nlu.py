@@ -85,7 +85,7 @@ def test_shots_and_limit_draw_by_the_seed() -> None:
 def test_flags_left_out_keep_the_defaults() -> None:
     assert arguments_of(epochs=None, seed=None) == TrainingArguments()
     assert arguments_of(epochs=3, learning_rate=1e-3) == TrainingArguments(epochs=3, learning_rate=1e-3)
-    with pytest.raises(SettingsError, match="'epochs' must be.*was: 0"):
+    with pytest.raises(SettingsError, match=r"'epochs' must be.*was: 0"):
         arguments_of(epochs=0)
 
 

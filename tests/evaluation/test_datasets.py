@@ -112,7 +112,7 @@ def test_what_is_not_text_is_named(tmp_path: Path) -> None:
 
 
 def test_unknown_sets_and_folders_are_named(tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match="no data set 'snips'. Data sets are: banking77, clinc150, ewect, jsonl"):
+    with pytest.raises(SettingsError, match=r"no data set 'snips'. Data sets are: banking77, clinc150, ewect, jsonl"):
         read_dataset("snips", tmp_path)
     for name in NAMES:
         with pytest.raises(NotFound, match=f"no folder '.*nowhere' with the files of {name}"):

@@ -4,8 +4,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from kefu.errors import GenerationError
-from kefu.generation.decoder import (
+from kefu.errors import GenerationError  # noqa: E402
+from kefu.generation.decoder import (  # noqa: E402
     CausalDecoder,
     GemmaDecoder,
     decoder_for,
@@ -13,7 +13,7 @@ from kefu.generation.decoder import (
     has_int8,
     int8_linear,
 )
-from kefu.generation.loading import load_base
+from kefu.generation.loading import load_base  # noqa: E402
 
 PROMPT = [2, *range(5, 25)]
 TOKENS = [7, 30, 12, 9, 40, 11, 8, 26]

@@ -10,10 +10,10 @@ import yaml
 
 torch = pytest.importorskip("torch")
 
-from kefu.errors import DataError, ModelCorrupt, ModelNotFound, NotFound, SettingsError
-from kefu.generation.adapter import check_adapter, write_card
-from kefu.generation.loading import load_base, load_merged
-from kefu.generation.training import (
+from kefu.errors import DataError, ModelCorrupt, ModelNotFound, NotFound, SettingsError  # noqa: E402
+from kefu.generation.adapter import check_adapter, write_card  # noqa: E402
+from kefu.generation.loading import load_base, load_merged  # noqa: E402
+from kefu.generation.training import (  # noqa: E402
     Encoded,
     GeneratorTrainingArguments,
     MasterWeights,

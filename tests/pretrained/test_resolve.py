@@ -28,7 +28,7 @@ def test_a_bundled_name_is_converted_into_the_cache(monkeypatch: pytest.MonkeyPa
 
 
 def test_an_unknown_bundled_name_lists_the_known() -> None:
-    with pytest.raises(ModelNotFound, match="no bundled model 'e6'. Bundled are: e5-small, gemma-3-270m"):
+    with pytest.raises(ModelNotFound, match=r"no bundled model 'e6'. Bundled are: e5-small, gemma-3-270m"):
         pretrained.resolve("bundled:e6")
 
 
