@@ -152,9 +152,9 @@ def test_characters_that_widen_do_not_shift_positions() -> None:
 
 def test_ten_thousand_characters_take_no_time() -> None:
     for text in ("1元" * 5000, "1" * 10_000, "号" * 10_000, "周一" * 5000, "一" * 10_000, "单号 " * 3000):
-        started = time.process_time()
+        started = time.thread_time()
         find_spans(text)
-        assert time.process_time() - started < 2.0, text[:10]
+        assert time.thread_time() - started < 2.0, text[:10]
 
 
 def test_touching_spans_are_left_out() -> None:

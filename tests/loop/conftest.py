@@ -99,9 +99,9 @@ def servers(project: Path, run: Callable[..., subprocess.CompletedProcess[str]])
     }
     started = []
     for name, arguments in commands.items():
-        log = (logs / f"{name}.log").open("w")
         command = [sys.executable, "-m", "rasa", *arguments]
-        started.append(subprocess.Popen(command, cwd=project, env=_environ(project), stdout=log, stderr=log))
+        with (logs / f"{name}.log").open("w") as log:
+            started.append(subprocess.Popen(command, cwd=project, env=_environ(project), stdout=log, stderr=log))
     url = f"http://127.0.0.1:{port}"
     try:
         for _ in range(180):

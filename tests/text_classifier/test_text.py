@@ -44,10 +44,10 @@ def test_a_long_text_keeps_its_opening_and_its_end() -> None:
 def test_ten_thousand_characters_take_no_time() -> None:
     normalise("熱")  # loads the tables
     for text in ("還沒發貨" * 2500, "😡" * 10_000, "\u200b" * 10_000, "\ufdfa" * 10_000):
-        started = time.process_time()
+        started = time.thread_time()
         message, context = model_input(text, text)
         assert len(message) <= MAX_TEXT and len(context) <= MAX_CONTEXT
-        assert time.process_time() - started < 1.0
+        assert time.thread_time() - started < 1.0
 
 
 def test_the_end_of_the_context_is_read() -> None:
