@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, Collection, Mapping
+from pathlib import Path
+from typing import Any, Collection, List, Mapping
 
+import yaml
 from rasa.shared.exceptions import InvalidConfigException
 
 
@@ -40,3 +42,30 @@ def texts(component: str, config: Mapping[str, Any], key: str) -> None:
     value = config[key]
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise InvalidConfigException(f"{component}: {key!r} must be a list of texts. But it was: {value!r}")
+
+
+def catalogue(component: str, config: Mapping[str, Any], key: str) -> None:
+    """Raises InvalidConfigException unless ``config[key]`` names a file that is there, or is empty."""
+    value = config[key]
+    if not isinstance(value, str) or (value and not Path(value).is_file()):
+        raise InvalidConfigException(
+            f"{component}: {key!r} names {value!r}, which is not there. Name your catalogue, or write {key}: ''."
+        )
+
+
+def product_names(component: str, config: Mapping[str, Any], key: str) -> List[str]:
+    """The names and aliases in the catalogue that ``config[key]`` names; none if it is empty.
+
+    Raises:
+        InvalidConfigException: the file is not a list of products.
+    """
+    if not config[key]:
+        return []
+    try:
+        products = yaml.safe_load(Path(config[key]).read_text(encoding="utf-8"))
+        return [str(word) for product in products for word in (product["name"], *product.get("aliases", []))]
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError, AttributeError) as error:
+        raise InvalidConfigException(
+            f"{component}: {key!r} names {config[key]!r}, which is not a list of products "
+            f"with a name each ({' '.join(str(error).split())})."
+        ) from None

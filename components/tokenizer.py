@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, Dict, List, Optional, Text
 
 import spacy
-import yaml
 from rasa.engine.graph import ExecutionContext
 from rasa.engine.recipes.default_recipe import DefaultV1Recipe
 from rasa.engine.storage.resource import Resource
@@ -19,7 +18,7 @@ from rasa.shared.exceptions import InvalidConfigException
 from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
-from components.options import refuse_unknown, texts
+from components.options import catalogue, product_names, refuse_unknown, texts
 
 
 @DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.MESSAGE_TOKENIZER, is_trainable=True)
@@ -61,11 +60,7 @@ class SpacyChineseTokenizer(Tokenizer):
     ) -> "SpacyChineseTokenizer":
         refuse_unknown(cls.__name__, config, cls.get_default_config())
         texts(cls.__name__, config, "words")
-        if not isinstance(config["products"], str) or (config["products"] and not Path(config["products"]).is_file()):
-            raise InvalidConfigException(
-                f"{cls.__name__}: 'products' names {config['products']!r}, which is not there. "
-                "Name your catalogue, or write products: ''."
-            )
+        catalogue(cls.__name__, config, "products")
         try:
             re.compile(config["token_pattern"] or "")
         except (re.error, TypeError) as error:
@@ -97,8 +92,7 @@ class SpacyChineseTokenizer(Tokenizer):
     def train(self, training_data: TrainingData) -> Resource:
         """Collects the shop's words: configured ones, product names, and the products that examples annotate."""
         words = set(self._config["words"])
-        if self._config["products"]:
-            words.update(self._product_words(Path(self._config["products"])))
+        words.update(product_names(type(self).__name__, self._config, "products"))
         for example in training_data.entity_examples:
             words.update(e["value"] for e in example.get("entities", []) if e.get("entity") == "product")
         kept = sorted(w for w in words if 1 < len(w) <= 12)
@@ -106,17 +100,6 @@ class SpacyChineseTokenizer(Tokenizer):
             (folder / "words.json").write_text(json.dumps(kept, ensure_ascii=False), encoding="utf-8")
         self._add(kept)
         return self._resource
-
-    def _product_words(self, file: Path) -> List[Text]:
-        """The names and aliases in the catalogue ``file``."""
-        try:
-            products = yaml.safe_load(file.read_text(encoding="utf-8"))
-            return [str(word) for product in products for word in (product["name"], *product.get("aliases", []))]
-        except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError, AttributeError) as error:
-            raise InvalidConfigException(
-                f"{type(self).__name__}: 'products' names {str(file)!r}, which is not a list of products "
-                f"with a name each ({' '.join(str(error).split())})."
-            ) from None
 
     def _add(self, words: List[Text]) -> None:
         if words:

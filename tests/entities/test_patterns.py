@@ -35,6 +35,8 @@ FOUND = [
     ("寄回去了 78440912635571", [("tracking_no", "78440912635571")]),
     ("快递单号432112345678 麻烦查下", [("tracking_no", "432112345678")]),
     ("运单号：9860123456789", [("tracking_no", "9860123456789")]),
+    ("JDVB20931847562到哪了", [("tracking_no", "JDVB20931847562")]),
+    ("韵达463728190375541一直揽收中", [("tracking_no", "463728190375541")]),
     # stock keeping units
     ("QH-KX-102还有货吗", [("sku", "QH-KX-102")]),
     ("要qh-a-7那款", [("sku", "qh-a-7")]),
@@ -53,6 +55,14 @@ FOUND = [
     ("还差一块", [("amount", "一块")]),
     ("多扣了一块钱", [("amount", "一块钱")]),
     ("10块3个", [("amount", "10块")]),
+    ("两百来块的东西", [("amount", "两百来块")]),
+    ("还差三毛", [("amount", "三毛")]),
+    ("退1000", [("amount", "1000")]),
+    ("满300减40的券", [("amount", "300"), ("amount", "40")]),
+    ("原价899现在799", [("amount", "899"), ("amount", "799")]),
+    ("花了两千三买的", [("amount", "两千三")]),
+    ("只看到169.00", [("amount", "169.00")]),
+    ("一共612.5，开票", [("amount", "612.5")]),
     # dates
     ("11月20日下的单", [("date", "11月20日")]),
     ("2026年11月20号", [("date", "2026年11月20号")]),
@@ -65,6 +75,10 @@ FOUND = [
     ("11.20发的货", [("date", "11.20")]),
     ("双十一买的", [("date", "双十一")]),
     ("6.18活动", [("date", "6.18")]),
+    ("618买的", [("date", "618")]),
+    ("上个月28号买的", [("date", "上个月28号")]),
+    ("明早送 这个周六装", [("date", "明早"), ("date", "这个周六")]),
+    ("下下周一回国", [("date", "下下周一")]),
     # several at once
     (
         f"昨晚{ORDER}付了268元，电话13812345678",
@@ -79,6 +93,17 @@ def test_spans_are_found(text: str, expected: list[tuple[str, str]]) -> None:
 
 
 NOTHING = [
+    "付款3次都失败",
+    "满5分我给1分",
+    "分12期",
+    "价格万一又涨",
+    "退货退了20天",
+    "手机开了24小时",
+    "iPhone 15",
+    "毛巾两条",
+    "三毛衣",
+    "打我100分",
+    "618",
     "10元店有吗",
     "楼下十元店",
     "3号楼502",
@@ -116,7 +141,6 @@ NOTHING = [
     "1500g",
     "0816号柜",
     "2024年",
-    "退1000",
     "没有货",
     "",
     "   ",
@@ -142,6 +166,21 @@ def test_positions_point_into_the_text_as_it_was_written(text: str) -> None:
     for span in spans:
         assert unicodedata.normalize("NFKC", text[span.start : span.end]) == span.value
     assert all(a.end <= b.start for a, b in itertools.pairwise(spans))
+
+
+@pytest.mark.parametrize(
+    ("text", "entity", "surface"),
+    [
+        ("订单2026 1118 7734 9206 15呢", "order_id", "2026 1118 7734 9206 15"),
+        ("202611-187734-920615", "order_id", "202611-187734-920615"),
+        ("电话138 1234 5678", "phone", "138 1234 5678"),
+        ("139-1234-5678", "phone", "139-1234-5678"),
+    ],
+)
+def test_a_number_read_out_in_groups_has_a_value_without_gaps(text: str, entity: str, surface: str) -> None:
+    (span,) = find_spans(text)
+    assert (span.entity, text[span.start : span.end]) == (entity, surface)
+    assert span.value == surface.replace(" ", "").replace("-", "")
 
 
 def test_characters_that_widen_do_not_shift_positions() -> None:
