@@ -1,4 +1,4 @@
-"""The hand-written data: check it before training."""
+"""The training data: check what is written by hand, import sets that you have."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.callback()
 def data() -> None:
-    """The hand-written data: check it before training."""
+    """The training data: check what is written by hand, import sets that you have."""
 
 
 @app.command()
@@ -46,6 +46,64 @@ def check(
         typer.echo(f"{len(found.errors)} errors, {len(found.warnings)} warnings")
     if found.errors or (strict and found.warnings):
         raise typer.Exit(1)
+
+
+@app.command("import")
+def import_(
+    format_: Annotated[
+        str, typer.Option("--format", help="banking77, chnsenticorp, clinc150, csv, ewect, jsonl or smp2020.")
+    ],
+    folder: Annotated[Path, typer.Option("--from", help="The folder of the set's files, as they were published.")],
+    out: Annotated[Path, typer.Option(help="The file to write, for instance data/nlu/my_set.yml.")],
+    intent_map: Annotated[
+        Path | None,
+        typer.Option(help="YAML lines 'label: intent' (or emotion); 'label:' alone leaves its rows out."),
+    ] = None,
+    as_: Annotated[str, typer.Option("--as", help="What the label is: intent or emotion.")] = "intent",
+    intent: Annotated[str | None, typer.Option(help="With --as emotion: the intent of all examples.")] = None,
+    emotion: Annotated[
+        str | None, typer.Option(help="With --as intent: the emotion of all examples. Without, none is trained.")
+    ] = None,
+    text_column: Annotated[str | None, typer.Option(help="Of csv and jsonl. By default text.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Of csv and jsonl. By default label.")] = None,
+    part: Annotated[str | None, typer.Option(help="Of smp2020: usual (the default) or virus.")] = None,
+    force: Annotated[bool, typer.Option("--force", help="Overwrite the file if it is there.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
+) -> None:
+    """Writes the training rows of a set as NLU examples; test rows stay unseen, so that they can measure.
+
+    Examples:
+
+        kefu data import --format csv --from my_set --out data/nlu/my_set.yml --intent-map map.yml
+
+        kefu data import --format smp2020 --from ewect --out data/nlu/ewect.yml --as emotion --intent chitchat
+        --intent-map map.yml
+    """
+    from kefu.dataset.importing import Target, check_out, convert, read_label_map, write_nlu
+    from kefu.evaluation.datasets import Options, read_train
+
+    target = Target(as_, intent, emotion)
+    check_out(out, force)
+    label_map = read_label_map(intent_map) if intent_map else None
+    made = convert(read_train(format_, folder, Options(text_column, label_column, part)), target, label_map)
+    write_nlu(made, out, force)
+    told = made.as_dict()
+    if as_json:
+        typer.echo(json.dumps({**told, "file": str(out)}, ensure_ascii=False))
+        return
+    typer.echo(f"wrote {told['examples']} examples to {out}")
+    for kind in ("intents", "emotions"):
+        if told[kind]:
+            typer.echo(f"{kind}: " + ", ".join(f"{name} {n}" for name, n in told[kind].items()))
+    for key, what in (
+        ("unmapped", "rows left out by the map"),
+        ("repeated", "rows that repeat another"),
+        ("contradictory", "texts left out that have more than one label"),
+        ("blank", "rows without text"),
+    ):
+        if told[key]:
+            typer.echo(f"{told[key]} {what}")
+    typer.echo("Before training: kefu data check")
 
 
 def _table(counts: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from kefu.text_classifier.text import normalise
 
 ERROR, WARNING = "error", "warning"
 _INVISIBLE = re.compile(
-    r"[\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff\u00ad\ufffd\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ue000-\uf8ff]"
+    r"[\u200b-\u200f\u2028-\u202e\u2060-\u2064\ufeff\u00ad\ufffd\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ue000-\uf8ff\ufffe\uffff]"
 )
 _JOINED = re.compile(
     "(?<=[\U0001f000-\U0001faff\u2190-\u2bff\ufe0f])\u200d(?=[\U0001f000-\U0001faff\u2190-\u2bff])"
@@ -44,6 +44,13 @@ def invisible(text: str) -> str | None:
     if match is None:
         return None
     return f"U+{ord(match[0]):04X} {unicodedata.name(match[0], 'a control character')}"
+
+
+def visible(text: str) -> str:
+    """``text`` in one line, without what ``invisible`` names."""
+    line = " ".join(text.split())
+    kept = {match.start() for match in _JOINED.finditer(line)}
+    return " ".join(_INVISIBLE.sub(lambda m: m[0] if m.start() in kept else "", line).split())
 
 
 @lru_cache(maxsize=1 << 16)
