@@ -37,10 +37,13 @@ def harvest(
 ) -> None:
     """Reads new conversations from Rasa's tracker store and makes a review item of each customer message.
 
+    Items are ranked by what customers said of the replies, by the model's doubt, and by how new their words are against
+    data/nlu, what was reviewed and what waits; of items that say the same, one keeps its place and the others fall.
+
     Phones, ids, names and addresses are replaced before anything is stored. Run it as often as you like: what was
     harvested before is not added again, but late feedback on it is noted.
     """
-    from kefu.feedback import connect, load_masker
+    from kefu.feedback import connect, load_masker, trained_texts
     from kefu.feedback import harvest as run
     from kefu.feedback import tracker_url as url_of
     from kefu.settings import settings
@@ -48,7 +51,9 @@ def harvest(
     url = tracker_url or url_of(endpoints)
     tracker = connect(url, "--tracker-url" if tracker_url else f"The tracker_store of {endpoints}", create=False)
     store = _store()
-    done = run(store, tracker, load_masker(settings().state_dir / "feedback"), everything)
+    chosen = settings()
+    known = trained_texts([chosen.data_dir / "nlu"])
+    done = run(store, tracker, load_masker(chosen.state_dir / "feedback"), everything, known)
     if as_json:
         typer.echo(json.dumps({**done.as_dict(), "items": store.counts()}))
         return
@@ -62,7 +67,7 @@ def list_items(
     limit: Annotated[int, typer.Option(min=1, help="At most so many, the most urgent first.")] = 20,
     as_json: Json = False,
 ) -> None:
-    """Lists review items, the most urgent first: corrections, bad marks, upset customers, doubtful predictions."""
+    """Lists review items, the most urgent first: corrections, bad marks, upset customers, doubt, new words; and why."""
     from kefu.errors import DataError
     from kefu.feedback import STATUSES
 
@@ -86,6 +91,8 @@ def _short(text: str, length: int = 100) -> str:
 
 
 def _print(item: ReviewItem) -> None:
+    from kefu.feedback import OPEN, reasons
+
     intent, emotion, strategy = item.labels
     thumb = {"up": " 👍", "down": " 👎"}.get(item.thumb or "", "")
     stars = f" {item.rating}★" if item.rating else ""
@@ -94,6 +101,8 @@ def _print(item: ReviewItem) -> None:
         typer.echo(f"    → {_short(item.reviewed_reply or item.reply)}  ({strategy}, {item.source})")
     if item.correction:
         typer.echo(f"    ✎ {_short(item.correction)}")
+    if item.status == OPEN and (why := reasons(item)):
+        typer.echo("    why: " + ", ".join(f"{name} {figure}".strip() for name, figure in why.items()))
 
 
 @app.command()

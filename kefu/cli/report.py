@@ -60,7 +60,7 @@ def command(
 def _harvest(store: ReviewStore, tracker_url: str | None, endpoints: Path) -> None:
     """Takes in what is new; where there is no tracker store, the report goes without and says so on stderr."""
     from kefu.errors import NotFound
-    from kefu.feedback import connect, harvest, load_masker
+    from kefu.feedback import connect, harvest, load_masker, trained_texts
     from kefu.feedback import tracker_url as url_of
     from kefu.settings import settings
 
@@ -72,4 +72,5 @@ def _harvest(store: ReviewStore, tracker_url: str | None, endpoints: Path) -> No
             raise
         typer.echo(f"kefu: nothing new was read: {error}", err=True)
         return
-    harvest(store, tracker, load_masker(settings().state_dir / "feedback"))
+    known = trained_texts([settings().data_dir / "nlu"])
+    harvest(store, tracker, load_masker(settings().state_dir / "feedback"), known=known)

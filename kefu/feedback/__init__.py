@@ -13,9 +13,11 @@ from kefu.feedback.export import Export, gather, write
 from kefu.feedback.guard import Limits
 from kefu.feedback.harvest import Harvest, harvest
 from kefu.feedback.mask import Masked, Masker, load_masker
+from kefu.feedback.novelty import trained_texts
 from kefu.feedback.passages import read_passages
 from kefu.feedback.review import Decision, check_label, decide
 from kefu.feedback.store import ACCEPTED, CORRECTED, OPEN, SKIPPED, STATUSES, ReviewItem, ReviewStore
+from kefu.feedback.urgency import reasons
 
 __all__ = [
     "ACCEPTED",
@@ -38,6 +40,8 @@ __all__ = [
     "harvest",
     "load_masker",
     "read_passages",
+    "reasons",
     "tracker_url",
+    "trained_texts",
     "write",
 ]

@@ -17,15 +17,16 @@ from kefu.errors import DataError
 from kefu.facts import PLACEHOLDER
 from kefu.feedback.database import name_of
 from kefu.feedback.mask import Masker
+from kefu.feedback.novelty import rank
 from kefu.feedback.proof import templated
 from kefu.feedback.store import ITEMS, MARKS, OPEN, ReviewStore, chunks, existing, moment, now
 from kefu.feedback.tracker import Feedback, Reply, UserTurn, events_of, read_conversation, senders_since
+from kefu.feedback.urgency import doubt, upset
 
 # Ids are drawn before a transaction commits, so that a few below the mark may have come after it.
 _OVERLAP = 200
 _SENDERS = 50  # in one transaction
 _ENTITIES = ("product", "color", "size")  # annotated in the training data
-_UPSET = {"neutral": 0, "happy": 0, "confused": 1, "anxious": 2, "disappointed": 3, "angry": 4}
 _FROZEN = ("message_id", "reply", "strategy", "probability", "source", "facts", "priority")  # once reviewed
 _CHINA = timezone(timedelta(hours=8))
 
@@ -43,12 +44,15 @@ class Harvest:
         return dict(vars(self))
 
 
-def harvest(store: ReviewStore, tracker: Engine, masker: Masker, everything: bool = False) -> Harvest:
+def harvest(
+    store: ReviewStore, tracker: Engine, masker: Masker, everything: bool = False, known: Iterable[str] = ()
+) -> Harvest:
     """Reads the conversations with news since the last harvest. A second harvest right after adds and changes nothing.
 
     Args:
         tracker: Rasa's SQL tracker store.
         everything: from the first event on, whatever was harvested before.
+        known: what is trained on (``trained_texts``); an item that is like it is less worth a reviewer's look.
 
     Raises:
         DataError: the tracker is no tracker store, or another harvest ran at the same time.
@@ -80,6 +84,7 @@ def harvest(store: ReviewStore, tracker: Engine, masker: Masker, everything: boo
             connection.execute(sa.insert(MARKS).values(source=source, event_id=newest, harvested_at=now()))
     except IntegrityError:
         raise DataError("Another harvest is running at the same time; run this one again when it is done.") from None
+    rank(store, known)
     return Harvest(len(senders), added, changed)
 
 
@@ -116,13 +121,12 @@ def _shop_feedback(engine: Engine) -> list[Feedback]:
 
 def priority(turn: UserTurn, opinion: Feedback | None) -> float:
     """How much a reviewer's look is worth: a correction, then a bad mark, then a customer more upset, then doubt."""
-    score = 1.0 - turn.intent_confidence + 0.5 * (1.0 - turn.emotion_confidence)
+    score = doubt(turn.intent_confidence, turn.emotion_confidence)
     if opinion is not None:
         score += 8.0 if opinion.correction else 0.0
         score += 4.0 if opinion.thumb == "down" or (opinion.rating or 5) <= 2 else 0.0
         score += 1.0 if opinion.rating == 3 else 0.0
-    if turn.next_emotion is not None:
-        score += 0.5 * max(_UPSET[turn.next_emotion] - _UPSET.get(turn.emotion or "neutral", 0), 0)
+    score += 0.5 * upset(turn.emotion, turn.next_emotion)
     score += 0.0 if turn.replies else 1.0
     return round(score, 4)
 

@@ -9,9 +9,11 @@ from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy.engine import Connection, Engine
+from sqlalchemy.exc import SQLAlchemyError
 
 from kefu.errors import NotFound
 from kefu.feedback.database import connect
+from kefu.feedback.urgency import NOVELTY_WEIGHT, REPEATED, reasons
 
 OPEN, ACCEPTED, CORRECTED, SKIPPED = "open", "accepted", "corrected", "skipped"
 STATUSES = (OPEN, ACCEPTED, CORRECTED, SKIPPED)
@@ -48,6 +50,8 @@ ITEMS = sa.Table(
     sa.Column("next_emotion", sa.String(20)),
     sa.Column("handed_over", sa.Boolean, nullable=False),
     sa.Column("priority", sa.Float, nullable=False, index=True),
+    sa.Column("novelty", sa.Float),
+    sa.Column("repeats", sa.Integer),
     sa.Column("status", sa.String(12), nullable=False, index=True),
     sa.Column("reviewed_intent", sa.String(40)),
     sa.Column("reviewed_emotion", sa.String(20)),
@@ -91,7 +95,8 @@ class ReviewItem:
         message_id, reply, strategy, probability, source, thumb, rating, correction: of the reply that matters most:
             the one with the worst feedback, else the last.
         correction_target: ``meaning`` where the customer says what she had meant, ``reply`` where what to answer.
-        priority: higher wants review sooner.
+        priority: higher wants review sooner, by what the customer said and how sure the model was.
+        novelty, repeats: how new the text is, 0 to 1, and the item that it says again, at the last harvest.
     """
 
     id: int
@@ -120,6 +125,8 @@ class ReviewItem:
     next_emotion: str | None = None
     handed_over: bool = False
     priority: float = 0.0
+    novelty: float | None = None
+    repeats: int | None = None
     status: str = OPEN
     reviewed_intent: str | None = None
     reviewed_emotion: str | None = None
@@ -149,11 +156,34 @@ class ReviewItem:
         )
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON; times in ISO 8601."""
+        """For JSON; times in ISO 8601, and ``why`` the item wants review."""
         values = {f.name: getattr(self, f.name) for f in fields(self) if f.name != "key"}
+        values["why"] = list(reasons(self))
         return {
             k: v.isoformat(sep=" ", timespec="seconds") if isinstance(v, datetime) else v for k, v in values.items()
         }
+
+
+# kefu.feedback.urgency.urgency in SQL.
+_URGENCY = ITEMS.c.priority * sa.case((ITEMS.c.repeats.is_(None), 1.0), else_=REPEATED)
+_URGENCY = _URGENCY + NOVELTY_WEIGHT * sa.func.coalesce(ITEMS.c.novelty, 0.0)
+
+
+def _add_columns(engine: Engine) -> None:
+    """Gives a table that an earlier version made the columns that it lacks; all of these may be empty."""
+
+    def lacking() -> list[Any]:
+        there = {column["name"] for column in sa.inspect(engine).get_columns(ITEMS.name)}
+        return [column for column in ITEMS.columns if column.name not in there]
+
+    for column in lacking():
+        kind = column.type.compile(engine.dialect)
+        try:
+            with engine.begin() as connection:
+                connection.execute(sa.text(f"ALTER TABLE {ITEMS.name} ADD COLUMN {column.name} {kind}"))
+        except SQLAlchemyError:
+            if any(column is left for left in lacking()):  # else another process was faster
+                raise
 
 
 def _item(row: Any) -> ReviewItem:
@@ -170,6 +200,7 @@ class ReviewStore:
     def __init__(self, url: str) -> None:
         self.engine: Engine = connect(url, "Setting 'KEFU_DATABASE_URL'", create=True)
         _METADATA.create_all(self.engine)
+        _add_columns(self.engine)
 
     def close(self) -> None:
         """Closes the connections."""
@@ -195,7 +226,11 @@ class ReviewStore:
         until: datetime | None = None,
         by_priority: bool = True,
     ) -> list[ReviewItem]:
-        """Items, the most urgent first, or oldest first with ``by_priority=False``; ``until`` is exclusive."""
+        """Items, the most urgent first (kefu.feedback.urgency), or oldest first with ``by_priority=False``.
+
+        Args:
+            until: exclusive.
+        """
         query = sa.select(ITEMS)
         if statuses is not None:
             query = query.where(ITEMS.c.status.in_(list(statuses)))
@@ -203,7 +238,7 @@ class ReviewStore:
             query = query.where(ITEMS.c.asked_at >= since)
         if until is not None:
             query = query.where(ITEMS.c.asked_at < until)
-        order = (ITEMS.c.priority.desc(), ITEMS.c.id) if by_priority else (ITEMS.c.asked_at, ITEMS.c.id)
+        order = (_URGENCY.desc(), ITEMS.c.id) if by_priority else (ITEMS.c.asked_at, ITEMS.c.id)
         with self.engine.connect() as connection:
             return [_item(row) for row in connection.execute(query.order_by(*order).limit(limit)).mappings()]
 

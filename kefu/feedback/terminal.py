@@ -13,6 +13,7 @@ from rich.panel import Panel
 from kefu.errors import DataError
 from kefu.feedback.review import Decision, check_label, decide
 from kefu.feedback.store import OPEN, ReviewItem, ReviewStore
+from kefu.feedback.urgency import reasons
 from kefu.taxonomy import EMOTIONS, INTENTS, STRATEGIES, short_name
 
 _KEYS = "  ".join(
@@ -28,6 +29,15 @@ _KEYS = "  ".join(
         "q": "退出",
     }.items()
 )
+_WHY = {
+    "correction": "客户纠正",
+    "mark": "差评",
+    "upset": "之后情绪变差",
+    "unanswered": "没有回复",
+    "doubt": "没把握",
+    "new": "说法新",
+    "repeats": "类似",
+}
 _CONTEXT = 4  # earlier messages of the customer that are shown
 _LABELS = {"i": ("intent", INTENTS), "e": ("emotion", EMOTIONS), "s": ("strategy", STRATEGIES)}
 
@@ -139,6 +149,8 @@ def show(store: ReviewStore, item: ReviewItem, console: Console, title: str) -> 
         lines.append(f"{mark}客服  {escape(reply['text'])}  [cyan]{name} ({strategy}, {reply.get('source')})[/cyan]")
     lines += ["", f"意图 [cyan]{_named(item.intent, INTENTS)}[/cyan] {item.intent_confidence:.2f}"]
     lines[-1] += f"   情绪 [cyan]{_named(item.emotion, EMOTIONS)}[/cyan] {item.emotion_confidence:.2f}"
+    if why := reasons(item):
+        lines.append("缘由 " + "，".join(f"{_WHY[name]} {figure}".strip() for name, figure in why.items()))
     if opinion := _opinion(item):
         lines.append("反馈 [yellow]" + escape(opinion) + "[/yellow]")
     console.print(Panel("\n".join(lines), title=f"#{item.id}  {title}  {item.asked_at:%Y-%m-%d %H:%M}"))
