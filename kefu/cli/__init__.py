@@ -15,6 +15,7 @@ for _name in (
     "evaluate",
     "train",
     "reply",
+    "explain",
     "feedback",
     "retrain",
     "models",

@@ -16,7 +16,8 @@ from kefu.errors import ModelCorrupt
 from kefu.text_classifier.text import model_input
 from kefu.text_classifier.tokenizer import TOKENIZER, encode, load_tokenizer
 
-_GRAPH, _META = "model.onnx", "classifier.json"
+GRAPH, META = "model.onnx", "classifier.json"
+CONFIG = "config.json"  # the encoder's; serving needs none, `restore` does
 
 
 @dataclass(frozen=True)
@@ -50,11 +51,11 @@ class Classifier:
         try:
             if not (folder / TOKENIZER).is_file():
                 raise FileNotFoundError(f"no {TOKENIZER}")
-            meta = json.loads((folder / _META).read_text(encoding="utf-8"))
+            meta = json.loads((folder / META).read_text(encoding="utf-8"))
             self.labels: dict[str, list[str]] = meta["labels"]
             self.temperatures: dict[str, float] = meta["temperatures"]
-            self._tokenizer = load_tokenizer(folder, int(meta["max_tokens"]))
-            self._session = session(folder / _GRAPH, threads)
+            self.tokenizer = load_tokenizer(folder, int(meta["max_tokens"]))
+            self._session = session(folder / GRAPH, threads)
         except Exception as error:  # json, tokenizers and onnxruntime raise unrelated types
             raise ModelCorrupt(
                 f"The classifier in {folder} cannot be loaded ({error}). Train again: rasa train."
@@ -68,7 +69,7 @@ class Classifier:
         """Labels of several (message, context) pairs at once."""
         if not messages:
             return []
-        ids, mask = encode(self._tokenizer, [model_input(text, context) for text, context in messages])
+        ids, mask = encode(self.tokenizer, [model_input(text, context) for text, context in messages])
         embedding, *logits = self._session.run(None, {"input_ids": ids, "attention_mask": mask})
         predictions = []
         for row in range(len(messages)):
@@ -82,19 +83,21 @@ class Classifier:
 
 
 def save(trained: Any, folder: Path, max_tokens: int) -> Path:
-    """Exports a trainer.Trained into ``folder`` for ``Classifier``."""
+    """Exports a trainer.Trained into ``folder`` for ``Classifier``, with what ``restore`` needs to go back."""
     from kefu.text_classifier.export import export
 
     folder.mkdir(parents=True, exist_ok=True)
     load_tokenizer(trained.folder, max_tokens)  # writes tokenizer.json where a hub model has none
-    export(trained.network, folder / _GRAPH)
+    export(trained.network, folder / GRAPH)
     shutil.copy(trained.folder / TOKENIZER, folder / TOKENIZER)
-    labels = {task.name: list(task.labels) for task in trained.network.tasks}
+    trained.network.encoder.config.to_json_file(folder / CONFIG)
+    tasks = trained.network.tasks
     meta = {
-        "labels": labels,
+        "labels": {task.name: list(task.labels) for task in tasks},
+        "sees": {task.name: task.sees for task in tasks},
         "temperatures": trained.temperatures,
         "max_tokens": max_tokens,
         "history": trained.history,
     }
-    (folder / _META).write_text(json.dumps(meta, ensure_ascii=False, indent=1), encoding="utf-8")
+    (folder / META).write_text(json.dumps(meta, ensure_ascii=False, indent=1), encoding="utf-8")
     return folder
