@@ -10,19 +10,21 @@ from rasa.engine.graph import ExecutionContext, GraphComponent
 from rasa.engine.recipes.default_recipe import DefaultV1Recipe
 from rasa.engine.storage.resource import Resource
 from rasa.engine.storage.storage import ModelStorage
-from rasa.shared.core.events import BotUttered
+from rasa.shared.core.events import BotUttered, UserUttered
 from rasa.shared.core.trackers import DialogueStateTracker
 from rasa.shared.exceptions import InvalidConfigException
 from rasa.shared.nlu.constants import INTENT, TEXT
 from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
+from components import offload
 from components.options import number, refuse_unknown, texts, whole_number
 from kefu.dialogues import read_dialogues
 from kefu.errors import KefuError, SettingsError
 from kefu.taxonomy import EMOTIONS
 from kefu.text_classifier import Classifier, Example, Prediction, TrainingArguments
-from kefu.text_classifier.text import normalise
+from kefu.text_classifier.examples import from_dialogues
+from kefu.text_classifier.text import history, normalise
 
 PREDICTION = "kefu_prediction"  # message key under which the emotion classifier finds both heads' output
 _RANKED = 10  # intents in intent_ranking, as Rasa's own classifiers give
@@ -46,25 +48,20 @@ def to_example(message: Message) -> Optional[Example]:
 
 def dialogue_examples(paths: List[Text]) -> List[Example]:
     """The customers' turns of dialogue files, each with the agent's turn before it; absent folders are passed over."""
-    examples = []
-    for dialogue in read_dialogues([p for p in map(Path, paths) if p.exists()]):
-        context = None
-        for turn in dialogue.turns:
-            if turn.speaker == "agent":
-                context = turn.text
-            elif turn.intent and turn.emotion:
-                examples.append(Example(turn.text, {"intent": turn.intent, "emotion": turn.emotion}, context))
-    return examples
+    return from_dialogues(read_dialogues([p for p in map(Path, paths) if p.exists()]))
 
 
-def previous_turn(tracker: Optional[DialogueStateTracker]) -> Optional[Text]:
-    """What the agent said last in the conversation so far."""
-    if tracker is None:
-        return None
-    for event in reversed(tracker.events):
+def turns_before(tracker: Optional[DialogueStateTracker]) -> Optional[Text]:
+    """What the agent said last in the conversation so far, and the customer before that, as one context."""
+    agent = customer = None
+    for event in reversed(tracker.events) if tracker else ():
         if isinstance(event, BotUttered) and event.text:
-            return event.text
-    return None
+            agent = agent or event.text
+        elif isinstance(event, UserUttered) and event.text and not event.text.startswith("/"):
+            customer = customer or event.text
+        if agent and customer:
+            break
+    return history(agent, customer)
 
 
 @DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.INTENT_CLASSIFIER, is_trainable=True)
@@ -121,6 +118,7 @@ class BertIntentClassifier(GraphComponent):
         execution_context: ExecutionContext,
         **kwargs: Any,
     ) -> "BertIntentClassifier":
+        offload.install()
         with model_storage.read_from(resource) as folder:
             return cls(config, model_storage, resource, Classifier(folder, int(config["threads"])))
 
@@ -146,8 +144,8 @@ class BertIntentClassifier(GraphComponent):
         return self._resource
 
     def process(self, messages: List[Message], tracker: Optional[DialogueStateTracker] = None) -> List[Message]:
-        """Sets ``intent`` and ``intent_ranking``; the agent's previous turn is read from ``tracker``."""
-        context = previous_turn(tracker)
+        """Sets ``intent`` and ``intent_ranking``; the turns before are read from ``tracker``."""
+        context = turns_before(tracker)
         for message in messages:
             text = message.get(TEXT) or ""
             if not normalise(text) or self._classifier is None:

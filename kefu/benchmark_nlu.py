@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from kefu.errors import SettingsError
 from kefu.evaluation.datasets import OUT_OF_SCOPE, Dataset, Row
 from kefu.evaluation.metrics import accuracy, macro_f1, percentile
 from kefu.text_classifier import Classifier, Example, TrainingArguments, save
@@ -110,6 +111,10 @@ def arguments_of(**flags: Any) -> TrainingArguments:
     """Training arguments from the flags that were given; None leaves the default.
 
     Raises:
-        SettingsError: a value lies outside its range.
+        SettingsError: there is no argument of that name, or a value has the wrong type or range.
     """
-    return TrainingArguments(**{name: value for name, value in flags.items() if value is not None})
+    names = TrainingArguments.__dataclass_fields__
+    for name in flags:
+        if name not in names:
+            raise SettingsError(f"There is no training argument {name!r}. Arguments are: {', '.join(names)}.")
+    return TrainingArguments.from_config({name: value for name, value in flags.items() if value is not None})

@@ -45,7 +45,7 @@ class RasaModel:
 
     def __init__(self, processor: Any) -> None:
         self._processor = processor
-        self._remembered: OrderedDict[tuple[str, str | None], dict[str, Any]] = OrderedDict()
+        self._remembered: OrderedDict[tuple[str, str | None, str | None], dict[str, Any]] = OrderedDict()
         self._lock = threading.Lock()
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="kefu-rasa", daemon=True).start()
@@ -58,7 +58,7 @@ class RasaModel:
             ModelNotFound: there is no archive at ``path``.
             ModelCorrupt: the archive cannot be loaded.
         """
-        archive = _newest(Path(path))
+        archive = newest_archive(Path(path))
         _quiet()
         from rasa.core.agent import Agent
 
@@ -72,9 +72,13 @@ class RasaModel:
             raise ModelCorrupt(f"{reason} Train again: make train.") from error
         return cls(agent.processor)
 
-    def parse(self, text: str, context: str | None = None) -> Parsed:
-        """Reads a message; ``context`` is the agent's turn before it."""
+    def parse(self, text: str, context: str | None = None, earlier: str | None = None) -> Parsed:
+        """Reads a message; ``context`` is the agent's turn before it, ``earlier`` the customer's own."""
+        from rasa.shared.core.events import UserUttered
+
         tracker = self._tracker()
+        if earlier:
+            tracker.update(UserUttered(earlier), self._processor.domain)
         if context:
             self._say(tracker, context)
         with self._lock:
@@ -141,11 +145,13 @@ class RasaModel:
     def _hear(self, tracker: Any, text: str, previous: str | None) -> None:
         from rasa.shared.core.events import UserUttered
 
-        data = self._remembered.get((text, previous))
+        latest = tracker.latest_message
+        key = (text, previous, latest.text if latest else None)
+        data = self._remembered.get(key)
         if data is None:
             with self._lock:
                 data = self._wait(self._processor.parse_message(_message(text), tracker))
-                self._remembered[text, previous] = data
+                self._remembered[key] = data
                 if len(self._remembered) > _REMEMBERED:
                     self._remembered.popitem(last=False)
         event = UserUttered(text, data["intent"], data["entities"], data)
@@ -188,7 +194,13 @@ def _ranking(ranked: Any) -> tuple[tuple[str, float], ...]:
     return tuple((r["name"], float(r.get("confidence") or 0.0)) for r in ranked or () if r.get("name"))
 
 
-def _newest(path: Path) -> Path:
+def newest_archive(path: Path) -> Path:
+    """The model archive at ``path``, or the newest one of a folder. This needs no Rasa.
+
+    Raises:
+        ModelNotFound: there is none.
+        ModelCorrupt: it is no archive.
+    """
     if path.is_dir():
         archives = sorted(path.glob("*.tar.gz"), key=lambda p: p.stat().st_mtime)
         if not archives:

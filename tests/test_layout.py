@@ -22,6 +22,8 @@ ALLOWED = {
     "kefu.text_classifier.trainer": {"torch"},
     "kefu.text_classifier.training": {"torch"},
     "kefu.text_classifier.export": {"torch"},
+    "kefu.text_classifier.restore": {"torch"},
+    "kefu.text_classifier.attribution": {"torch"},
     "kefu.strategy.network": {"torch"},
     "kefu.strategy.training": {"torch"},
     "kefu.generation.decoder": {"torch"},
@@ -76,7 +78,9 @@ def run(code: str) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("command", [["--help"], ["benchmark", "nlu", "--help"], ["evaluate", "nlu", "--help"]])
+@pytest.mark.parametrize(
+    "command", [["--help"], ["benchmark", "nlu", "--help"], ["evaluate", "nlu", "--help"], ["explain", "--help"]]
+)
 def test_help_imports_no_models(command: list[str]) -> None:
     code = f"""
 import json, sys

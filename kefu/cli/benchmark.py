@@ -15,14 +15,19 @@ app = typer.Typer(no_args_is_help=True)
 
 @app.command()
 def nlu(
-    dataset: Annotated[str, typer.Option(help="banking77, clinc150, ewect, or jsonl for files of your own.")],
+    dataset: Annotated[
+        str, typer.Option(help="banking77, chnsenticorp, clinc150, ewect, smp2020; csv or jsonl for files of your own.")
+    ],
     data: Annotated[
         Path,
         typer.Option(
-            help="The folder of the set's files; for jsonl train.jsonl, test.jsonl and, if you like, valid.jsonl, "
-            'rows {"text": "…", "label": "…"}.'
+            help="The folder of the set's files; for csv or jsonl train.jsonl, test.jsonl and, if you like, "
+            'valid.jsonl, rows {"text": "…", "label": "…"}.'
         ),
     ],
+    text_column: Annotated[str | None, typer.Option(help="Of csv and jsonl. By default text.")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Of csv and jsonl. By default label.")] = None,
+    part: Annotated[str | None, typer.Option(help="Of smp2020: usual (the default) or virus.")] = None,
     encoder: Annotated[
         str | None, typer.Option(help="bundled:NAME, a hub id or a folder. By default KEFU_ENCODER.")
     ] = None,
@@ -30,6 +35,10 @@ def nlu(
     learning_rate: Annotated[float | None, typer.Option(help="Of the encoder.")] = None,
     batch_size: Annotated[int | None, typer.Option(help="Rows a step.")] = None,
     frozen_layers: Annotated[int | None, typer.Option(help="Lowest encoder layers that stay as they are.")] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Any other training argument, as name=value; may be given several times."),
+    ] = None,
     shots: Annotated[int | None, typer.Option(min=1, help="Train on so many rows a label.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Use so many rows of each part, for a quick look.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the rows drawn, the order and the dropout.")] = None,
@@ -41,8 +50,9 @@ def nlu(
     """
     with stdout_kept(as_json):
         from kefu.benchmark_nlu import arguments_of, benchmark, reduced
-        from kefu.evaluation.datasets import read_dataset
+        from kefu.evaluation.datasets import Options, read_dataset
         from kefu.settings import settings
+        from kefu.text_classifier.arguments import assignments
 
         arguments = arguments_of(
             encoder=encoder or settings().encoder,
@@ -51,8 +61,10 @@ def nlu(
             batch_size=batch_size,
             frozen_layers=frozen_layers,
             seed=seed,
+            **assignments(set_ or []),
         )
-        rows = reduced(read_dataset(dataset, data), limit, shots, arguments.seed)
+        read = read_dataset(dataset, data, Options(text_column, label_column, part))
+        rows = reduced(read, limit, shots, arguments.seed)
 
         def report(figures: dict[str, float]) -> None:
             told = "  ".join(f"{name} {value:.3f}" for name, value in figures.items() if name != "epoch")

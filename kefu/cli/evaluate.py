@@ -14,6 +14,9 @@ from kefu.cli.output import stdout_kept
 app = typer.Typer(no_args_is_help=True)
 
 _MODEL = typer.Option(help="A trained Rasa model, models/*.tar.gz, or a folder of them (the newest is taken).")
+_TRANSCRIPTS = typer.Option(
+    help='JSON lines {"id", "turns": [{"user", "system"}]}; rows of --data then name "dialogue" and "turn" in them.'
+)
 _JSON = typer.Option("--json", help="Print one JSON object and nothing else.")
 
 
@@ -21,6 +24,7 @@ _JSON = typer.Option("--json", help="Print one JSON object and nothing else.")
 def nlu(
     model: Annotated[Path, _MODEL],
     data: Annotated[Path, typer.Option(help='JSON lines: {"text": "…", "context"?, "intent"?, "emotion"?}')],
+    transcripts: Annotated[Path | None, _TRANSCRIPTS] = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Accuracy, macro-F1 and calibration of intent and emotion, and the time a message takes."""
@@ -28,8 +32,24 @@ def nlu(
         from kefu.evaluation.nlu import evaluate_nlu, read_nlu_rows
         from kefu.rasa_bridge import RasaModel
 
-        rows = read_nlu_rows(data)
+        rows = read_nlu_rows(data, transcripts)
         figures = evaluate_nlu(RasaModel.load(model), rows)
+    _show(figures, as_json)
+
+
+@app.command()
+def entities(
+    data: Annotated[Path, typer.Option(help='JSON lines: {"text": "…", "entities": [{"entity": "…", "value": "…"}…]}')],
+    model: Annotated[Path, _MODEL] = Path("models"),
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Precision, recall and F1 of the spans found, by type and over all; a type that no row carries is not counted."""
+    with stdout_kept(as_json):
+        from kefu.evaluation.entities import evaluate_entities, read_entity_rows
+        from kefu.rasa_bridge import RasaModel
+
+        rows = read_entity_rows(data)
+        figures = evaluate_entities(RasaModel.load(model), rows)
     _show(figures, as_json)
 
 
@@ -37,6 +57,7 @@ def nlu(
 def strategy(
     model: Annotated[Path, _MODEL],
     data: Annotated[Path, typer.Option(help='JSON lines: {"context": [["user", "…"]…], "strategy": ["inform"…]}')],
+    transcripts: Annotated[Path | None, _TRANSCRIPTS] = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """How often the strategy chosen, or one of the first three, is among the accepted ones."""
@@ -44,9 +65,42 @@ def strategy(
         from kefu.evaluation.strategy import evaluate_strategy, read_strategy_rows
         from kefu.rasa_bridge import RasaModel
 
-        rows = read_strategy_rows(data)
+        rows = read_strategy_rows(data, transcripts)
         figures = evaluate_strategy(RasaModel.load(model), rows)
     _show({"strategy": figures} if not as_json else figures, as_json)
+
+
+@app.command()
+def robustness(
+    model: Annotated[Path, _MODEL],
+    data: Annotated[Path, typer.Option(help='JSON lines: {"text": "…", "context"?, "intent"?, "emotion"?}')],
+    transcripts: Annotated[Path | None, _TRANSCRIPTS] = None,
+    share: Annotated[float, typer.Option(min=0.0, max=1.0, help="Of a text's characters, that are spoiled.")] = 0.1,
+    seed: Annotated[int, typer.Option(help="Of the places and what is put there.")] = 7,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Intent and emotion on clean texts and on mistyped ones: sound-alike, swapped, dropped, traditional, full-width.
+
+    Behind a figure stand the points to the clean texts; "noisy" is the share of texts that it changed at all.
+    """
+    with stdout_kept(as_json):
+        from kefu.evaluation.nlu import read_nlu_rows
+        from kefu.evaluation.robustness import evaluate_robustness
+        from kefu.rasa_bridge import RasaModel
+
+        rows = read_nlu_rows(data, transcripts)
+        figures = evaluate_robustness(RasaModel.load(model), rows, share, seed)
+    _show(figures if as_json else {name: _robust(group) for name, group in figures.items()}, as_json)
+
+
+def _robust(group: Mapping[str, Any]) -> dict[str, Any]:
+    """One line of the table: each figure and the points to the clean one."""
+    line: dict[str, Any] = {"noisy": group["changed"]}
+    for task in ("intent", "emotion"):
+        for name, short in (("accuracy", "acc"), ("macro_f1", "F1")):
+            figure, drop = group[task][name], group[task].get(f"{name}_drop")
+            line[f"{task} {short}"] = f"{figure:.3f}" if drop is None else f"{figure:.3f} {0.0 - drop:+5.1f}"
+    return line
 
 
 @app.command("cross-validate")
@@ -89,4 +143,4 @@ def _show(figures: Mapping[str, Any], as_json: bool) -> None:
 def _cell(value: Any) -> str:
     if value is None:
         return ""
-    return str(value) if isinstance(value, int) else f"{value:.3f}"
+    return str(value) if isinstance(value, (int, str)) else f"{value:.3f}"

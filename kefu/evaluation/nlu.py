@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from kefu.errors import DataError
 from kefu.evaluation.metrics import accuracy, expected_calibration_error, macro_f1, percentile
 from kefu.evaluation.rows import read_rows
+from kefu.evaluation.transcripts import message_row, read_transcripts
 from kefu.taxonomy import EMOTIONS, INTENTS
 
 _NOTHING = "(none)"  # what a model said that said nothing; equal to no label
@@ -39,41 +40,48 @@ class Result(Protocol):
 class Parser(Protocol):
     """What is needed of kefu.rasa_bridge.RasaModel."""
 
-    def parse(self, text: str, context: str | None = None) -> Result:
+    def parse(self, text: str, context: str | None = None, earlier: str | None = None) -> Result:
         """Reads one message."""
 
 
 @dataclass(frozen=True)
 class NluRow:
-    """A message with the agent's turn before it and the labels that are known."""
+    """A message with the agent's turn before it, the customer's own before that, and the labels that are known."""
 
     text: str
     context: str | None = None
     intent: str | None = None
     emotion: str | None = None
+    earlier: str | None = None
 
 
-def read_nlu_rows(path: Path) -> list[NluRow]:
-    """Rows {text, context?, intent?, emotion?} of a .jsonl file.
+def read_nlu_rows(path: Path, transcripts: Path | None = None) -> list[NluRow]:
+    """Rows {text, context?, earlier?, intent?, emotion?} of a .jsonl file.
+
+    With ``transcripts`` a row names its message: {dialogue, turn, …}.
 
     Raises:
         NotFound: no such file.
         DataError: a row breaks the format; the message names file, line, key and value.
     """
-    return [_row(raw, where) for where, raw in read_rows(path)]
+    if transcripts is None:
+        return [_row(raw, where) for where, raw in read_rows(path)]
+    read = read_transcripts(transcripts)
+    return [_row(message_row(read, raw, where), where) for where, raw in read_rows(path)]
 
 
 def _row(raw: Mapping[str, Any], where: str) -> NluRow:
     if not isinstance(raw.get("text"), str):
         raise DataError(f"{where}: 'text' must be a text. But it was: {raw.get('text')!r}")
-    context = raw.get("context")
-    if context is not None and not isinstance(context, str):
-        raise DataError(f"{where}: 'context' must be a text, the agent's previous turn. But it was: {context!r}")
+    for key, whose in (("context", "agent's"), ("earlier", "customer's")):
+        if raw.get(key) is not None and not isinstance(raw[key], str):
+            raise DataError(f"{where}: {key!r} must be a text, the {whose} previous turn. But it was: {raw[key]!r}")
     for key, labels in (("intent", INTENTS), ("emotion", EMOTIONS)):
         value = raw.get(key)
         if value is not None and (not isinstance(value, str) or value not in labels):
             raise DataError(f"{where}: {key!r} has value {value!r}; known are {', '.join(labels)}.")
-    return NluRow(raw["text"], context or None, raw.get("intent"), raw.get("emotion"))
+    context, earlier = raw.get("context") or None, raw.get("earlier") or None
+    return NluRow(raw["text"], context, raw.get("intent"), raw.get("emotion"), earlier)
 
 
 def evaluate_nlu(model: Parser, rows: Sequence[NluRow], on_row: Callable[[], None] | None = None) -> dict[str, Any]:
@@ -82,20 +90,24 @@ def evaluate_nlu(model: Parser, rows: Sequence[NluRow], on_row: Callable[[], Non
     Shares from 0 to 1. ``n`` counts the rows that carry the label.
     """
     for row in rows[:_WARM_UP]:
-        model.parse(row.text, row.context)
+        model.parse(row.text, row.context, row.earlier)
     results = []
     for row in rows:
-        results.append(model.parse(row.text, row.context))
+        results.append(model.parse(row.text, row.context, row.earlier))
         if on_row:
             on_row()
-    intents = [(row.intent, result) for row, result in zip(rows, results) if row.intent]
-    emotions = [(row.emotion, result.emotion or _NOTHING) for row, result in zip(rows, results) if row.emotion]
-    intent = _figures([(gold, result.intent or _NOTHING) for gold, result in intents])
-    correct = [gold == result.intent for gold, result in intents]
-    intent["ece"] = expected_calibration_error([result.intent_confidence for _, result in intents], correct)
+    figures: dict[str, Any] = figures_of(rows, results)
+    sure = [(result.intent_confidence, row.intent == result.intent) for row, result in zip(rows, results) if row.intent]
+    figures["intent"]["ece"] = expected_calibration_error([c for c, _ in sure], [right for _, right in sure])
     times = [result.latency_ms for result in results]
-    latency = {"p50": percentile(times, 0.5), "p95": percentile(times, 0.95)}
-    return {"intent": intent, "emotion": _figures(emotions), "latency_ms": latency}
+    return {**figures, "latency_ms": {"p50": percentile(times, 0.5), "p95": percentile(times, 0.95)}}
+
+
+def figures_of(rows: Sequence[NluRow], results: Sequence[Result]) -> dict[str, dict[str, Any]]:
+    """{"intent": {n, accuracy, macro_f1}, "emotion": {…}} of what a model read in the rows."""
+    intents = [(row.intent, result.intent or _NOTHING) for row, result in zip(rows, results) if row.intent]
+    emotions = [(row.emotion, result.emotion or _NOTHING) for row, result in zip(rows, results) if row.emotion]
+    return {"intent": _figures(intents), "emotion": _figures(emotions)}
 
 
 def _figures(pairs: Sequence[tuple[str, str]]) -> dict[str, Any]:

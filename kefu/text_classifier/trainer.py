@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 import time
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,20 +19,33 @@ from torch import nn
 
 from kefu.errors import DataError
 from kefu.evaluation.metrics import macro_f1
-from kefu.pretrained import resolve
+from kefu.pretrained import adapter, resolve
 from kefu.text_classifier.arguments import TrainingArguments
 from kefu.text_classifier.examples import Example, stratified_split
+from kefu.text_classifier.losses import IGNORE, class_weights, divergence, supervised_contrastive
 from kefu.text_classifier.model import MultiTaskClassifier, Task
-from kefu.text_classifier.text import model_input
+from kefu.text_classifier.optimisation import (
+    FrozenLayers,
+    RunningAverage,
+    freeze,
+    optimizer_of,
+    schedule_of,
+    trained_state,
+)
+from kefu.text_classifier.text import agent_only, model_input
 from kefu.text_classifier.tokenizer import encode as encode
 from kefu.text_classifier.tokenizer import load_tokenizer as load_tokenizer
 
-_IGNORE = -100  # the label of an example that a task does not label
+Inputs = Sequence[tuple[str, str]]  # (message, context) pairs of model_input
+Logits = dict[str, torch.Tensor]
 
 
 @dataclass
 class Trained:
-    """What a run yields: the network, the encoder's folder, a temperature for each task, and how it went."""
+    """What a run yields: the network, the encoder's folder, a temperature for each task, and how it went.
+
+    A LoRA is still beside the network's own matrices, for ``adapter.save``; ``adapter.merge`` adds it to them.
+    """
 
     network: MultiTaskClassifier
     folder: Path
@@ -52,30 +66,26 @@ def _batches(lengths: Sequence[int], size: int, generator: np.random.Generator |
     yield from batches
 
 
+def _paired_batches(targets: Sequence[int], size: int, generator: np.random.Generator) -> Iterator[list[int]]:
+    """Shuffled index batches in which labels come in pairs, so that every example finds another of its own."""
+    groups: dict[int, list[int]] = defaultdict(list)
+    for i in generator.permutation(len(targets)):
+        if targets[i] != IGNORE:
+            groups[int(targets[i])].append(int(i))
+    pairs = [group[i : i + 2] for group in groups.values() for i in range(0, len(group) - 1, 2)]
+    order = generator.permutation(len(pairs))
+    for start in range(0, len(pairs), max(1, size // 2)):
+        yield [i for p in order[start : start + max(1, size // 2)] for i in pairs[p]]
+
+
 def _targets(examples: Sequence[Example], task: Task) -> torch.Tensor:
     index = {label: i for i, label in enumerate(task.labels)}
-    return torch.tensor([index.get(e.labels.get(task.name, ""), _IGNORE) for e in examples])
-
-
-def _logits(
-    network: MultiTaskClassifier, tokenizer: Any, inputs: Sequence[tuple[str, str]], batch_size: int, device: str
-) -> dict[str, torch.Tensor]:
-    """{task: (examples, labels)} in the order of ``inputs``."""
-    network.eval()
-    rows: dict[str, list[torch.Tensor]] = {t.name: [torch.empty(0)] * len(inputs) for t in network.tasks}
-    with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=device == "cuda"):
-        for batch in _batches([len(t) + len(c) for t, c in inputs], batch_size * 2, None):
-            ids, mask = encode(tokenizer, [inputs[i] for i in batch])
-            _, logits = network(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))
-            for name, values in logits.items():
-                for i, row in zip(batch, values.float().cpu()):
-                    rows[name][i] = row
-    return {name: torch.stack(values) for name, values in rows.items()}
+    return torch.tensor([index.get(e.labels.get(task.name, ""), IGNORE) for e in examples])
 
 
 def fit_temperature(logits: torch.Tensor, targets: torch.Tensor) -> float:
     """The T > 0 for which softmax(logits / T) has the least negative log-likelihood; 1.0 for fewer than 20 examples."""
-    known = targets != _IGNORE
+    known = targets != IGNORE
     if int(known.sum()) < 20:
         return 1.0
     logits, targets = logits[known].double(), targets[known]
@@ -84,67 +94,203 @@ def fit_temperature(logits: torch.Tensor, targets: torch.Tensor) -> float:
     return float(grid[int(np.argmin(losses))])
 
 
-def _optimizer(network: MultiTaskClassifier, arguments: TrainingArguments) -> torch.optim.AdamW:
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    frozen = tuple(f".layer.{i}." for i in range(arguments.frozen_layers))
-    below = "embeddings" if frozen else "word_embeddings"
-    for name, parameter in network.named_parameters():
-        if any(layer in name for layer in frozen) or (not arguments.train_embeddings and below in name):
-            parameter.requires_grad_(False)
-        if parameter.requires_grad:
-            groups.setdefault((name.startswith("heads."), parameter.ndim > 1), []).append(parameter)
-    return torch.optim.AdamW(
-        [
-            {
-                "params": parameters,
-                "lr": arguments.head_learning_rate if head else arguments.learning_rate,
-                "weight_decay": arguments.weight_decay if matrix else 0.0,
-            }
-            for (head, matrix), parameters in groups.items()
+class _Run:
+    """One network in training: the passes over the examples, and what they need."""
+
+    def __init__(
+        self,
+        network: MultiTaskClassifier,
+        tokenizer: Any,
+        examples: Sequence[Example],
+        arguments: TrainingArguments,
+        weights: dict[str, float],
+        device: str,
+    ) -> None:
+        self.network, self.tokenizer, self.arguments, self.device = network, tokenizer, arguments, device
+        self.tasks = network.tasks
+        self.inputs = [model_input(e.text, e.context) for e in examples]
+        self.targets = {t.name: _targets(examples, t) for t in self.tasks}
+        self.weights = {t.name: weights.get(t.name, 1.0) for t in self.tasks}
+        self.balances = {
+            t.name: class_weights(self.targets[t.name], len(t.labels), arguments.class_balance).to(device)
+            for t in self.tasks
+        }
+        self.generator = np.random.default_rng(arguments.seed)
+        freeze(network, arguments)
+        self.frozen = FrozenLayers(network, arguments.frozen_layers)
+
+    def _forward(self, inputs: Inputs) -> Callable[[], tuple[torch.Tensor, Logits]]:
+        ids, mask = (torch.from_numpy(x).to(self.device) for x in encode(self.tokenizer, inputs))
+        return self.frozen(inputs, ids, mask)
+
+    def _mixed(self, wanted: bool = True) -> torch.autocast:
+        return torch.autocast(self.device, torch.bfloat16, enabled=wanted and self.arguments.mixed_precision)
+
+    def _in_batches(self, inputs: Inputs) -> Iterator[tuple[list[int], torch.Tensor, Logits]]:
+        """(rows, embeddings, logits) of all of ``inputs``, without dropout."""
+        self.network.eval()
+        for batch in _batches([len(t) + len(c) for t, c in inputs], self.arguments.batch_size * 2, None):
+            with torch.no_grad(), self._mixed():
+                pooled, logits = self._forward([inputs[i] for i in batch])()
+            yield batch, pooled.float().cpu(), {name: values.float().cpu() for name, values in logits.items()}
+
+    def logits(self, inputs: Inputs) -> Logits:
+        """{task: (inputs, labels)}."""
+        rows = {t.name: torch.empty(len(inputs), len(t.labels)) for t in self.tasks}
+        for batch, _, logits in self._in_batches(inputs):
+            for name, values in logits.items():
+                rows[name][batch] = values
+        return rows
+
+    def contrast(self) -> None:
+        """Draws the main task's labels apart before there are heads: SetFit's idea (Tunstall et al. 2022).
+
+        The pairs are those within a batch, under the supervised contrastive loss.
+        """
+        targets = self.targets[self.tasks[0].name]
+        optimizer = optimizer_of(self.network, self.arguments)
+        for _ in range(self.arguments.contrastive_epochs):
+            self.network.train()
+            for batch in _paired_batches(targets.tolist(), self.arguments.batch_size, self.generator):
+                with self._mixed():
+                    pooled, _ = self._forward([self.inputs[i] for i in batch])()
+                supervised_contrastive(pooled, targets[batch].to(self.device)).backward()
+                self._step(optimizer)
+
+    def probe(self) -> None:
+        """Fits the heads before the encoder moves: "linear probing then fine-tuning" (Kumar et al. 2022).
+
+        The encoder keeps its features while the heads are still random, and half the epochs are enough.
+        """
+        features = torch.empty(len(self.inputs), self.network.hidden)
+        for batch, pooled, _ in self._in_batches(self.inputs):
+            features[batch] = pooled
+        features = features.to(self.device)
+        targets = {name: values.to(self.device) for name, values in self.targets.items()}
+        optimizer = torch.optim.AdamW(self.network.heads.parameters(), lr=1e-2, weight_decay=0.1)
+        self.network.train()
+        for _ in range(100):
+            logits = self.network.classify(features)
+            loss = torch.zeros((), device=self.device)
+            for name, target in targets.items():
+                if bool((target != IGNORE).any()):  # else all of its few examples are held out
+                    loss = loss + nn.functional.cross_entropy(logits[name], target, ignore_index=IGNORE)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    def _some_hidden(self) -> Inputs:
+        """The inputs, some without their context and as many with no more of it than the agent's turn."""
+        draws = self.generator.random(len(self.inputs)) / (self.arguments.context_dropout or 1e-9)
+        return [
+            (text, "" if draw < 1 else agent_only(context) if draw < 2 else context)
+            for (text, context), draw in zip(self.inputs, draws)
         ]
-    )
 
-
-def _probe_heads(
-    network: MultiTaskClassifier,
-    tokenizer: Any,
-    inputs: Sequence[tuple[str, str]],
-    targets: dict[str, torch.Tensor],
-    arguments: TrainingArguments,
-    device: str,
-) -> None:
-    """Fits the heads to the untouched encoder before it moves: "linear probing then fine-tuning" (Kumar et al. 2022).
-
-    The encoder keeps its features while the heads are still random, and half the epochs are enough.
-    """
-    features = torch.empty(len(inputs), network.hidden)
-    network.eval()
-    with torch.no_grad(), torch.autocast(device, torch.bfloat16):
-        for batch in _batches([len(t) + len(c) for t, c in inputs], arguments.batch_size * 2, None):
-            ids, mask = encode(tokenizer, [inputs[i] for i in batch])
-            features[batch] = (
-                network(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))[0].float().cpu()
-            )
-    features = features.to(device)
-    known = {task.name: torch.nonzero(targets[task.name] != _IGNORE).squeeze(-1) for task in network.tasks}
-    optimizer = torch.optim.AdamW(network.heads.parameters(), lr=1e-2, weight_decay=0.1)
-    network.train()
-    for _ in range(100):
-        logits = network.classify(features)
-        loss = torch.zeros((), device=device)
-        for task in network.tasks:
-            rows = known[task.name].to(device)
-            if not len(rows):  # all of its few examples are held out
+    def loss(self, batch: Sequence[int], inputs: Inputs) -> torch.Tensor:
+        """What the arguments ask for: cross-entropy, and with it divergence and contrast."""
+        arguments = self.arguments
+        target = {name: values[batch].to(self.device) for name, values in self.targets.items()}
+        with self._mixed():
+            forward = self._forward(inputs)
+            pooled, logits = forward()
+            passes = [logits, forward()[1]] if arguments.r_drop else [logits]
+        loss = torch.zeros((), device=self.device)
+        for task in self.tasks:
+            if not bool((target[task.name] != IGNORE).any()):
                 continue
-            loss = loss + nn.functional.cross_entropy(logits[task.name][rows], targets[task.name].to(device)[rows])
-        optimizer.zero_grad()
-        loss.backward()
+            for logits in passes:
+                loss = loss + self.weights[task.name] / len(passes) * nn.functional.cross_entropy(
+                    logits[task.name].float(),
+                    target[task.name],
+                    weight=self.balances[task.name],
+                    ignore_index=IGNORE,
+                    label_smoothing=arguments.label_smoothing,
+                )
+            if arguments.r_drop:
+                first, second = (logits[task.name].float() for logits in passes)
+                loss = loss + arguments.r_drop * self.weights[task.name] * divergence(first, second)
+        if arguments.contrastive:
+            loss = loss + arguments.contrastive * supervised_contrastive(pooled, target[self.tasks[0].name])
+        return loss
+
+    def _step(self, optimizer: torch.optim.Optimizer) -> None:
+        nn.utils.clip_grad_norm_([p for p in self.network.parameters() if p.requires_grad], 1.0)
         optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+
+    def fit(self, judge: Callable[[], dict[str, float]]) -> Iterator[tuple[dict[str, float], dict[str, torch.Tensor]]]:
+        """Yields each epoch's figures and the parameters that they belong to.
+
+        Args:
+            judge: the figures of the network as it stands, whose sum is the epoch's score.
+        """
+        arguments = self.arguments
+        optimizer = optimizer_of(self.network, arguments)
+        steps = math.ceil(len(self.inputs) / arguments.batch_size / arguments.gradient_accumulation) * arguments.epochs
+        schedule = schedule_of(optimizer, steps, arguments.warmup)
+        average = RunningAverage(self.network, arguments.average)
+        for epoch in range(1, arguments.epochs + 1):
+            started, total = time.perf_counter(), 0.0
+            self.network.train()
+            inputs = self._some_hidden()
+            lengths = [len(text) + len(context) for text, context in inputs]
+            batches = list(_batches(lengths, arguments.batch_size, self.generator))
+            for number, batch in enumerate(batches, 1):
+                loss = self.loss(batch, [inputs[i] for i in batch])
+                (loss / arguments.gradient_accumulation).backward()
+                total += float(loss.detach()) * len(batch)
+                if number % arguments.gradient_accumulation == 0 or number == len(batches):
+                    self._step(optimizer)
+                    schedule.step()
+                    average.update()
+            seconds = time.perf_counter() - started
+            with average.applied():
+                figures = {"epoch": float(epoch), "loss": total / len(self.inputs), "seconds": seconds, **judge()}
+                state = trained_state(self.network)
+            yield figures, state
 
 
-def _copy_of(network: MultiTaskClassifier) -> dict[str, torch.Tensor]:
-    """The parameters that training moves."""
-    return {name: p.detach().clone() for name, p in network.named_parameters() if p.requires_grad}
+def _new_network(folder: Path, tasks: Sequence[Task], arguments: TrainingArguments) -> MultiTaskClassifier:
+    network = MultiTaskClassifier.from_pretrained(folder, tasks, arguments.dropout, arguments.encoder_dropout)
+    if arguments.lora_rank:
+        adapter.add(network.encoder, arguments.lora_rank)
+    return network
+
+
+def _train_once(
+    run: _Run, held_inputs: Inputs, held_targets: Logits, on_epoch: Callable[[dict[str, float]], None] | None
+) -> tuple[float, list[dict[str, float]]]:
+    """Leaves the best epoch's parameters in the network; returns its score and every epoch's figures."""
+
+    def judge() -> dict[str, float]:
+        logits = run.logits(held_inputs) if held_inputs else {}
+        figures = {}
+        for task in run.tasks if logits else ():
+            known = held_targets[task.name] != IGNORE
+            gold = [task.labels[i] for i in held_targets[task.name][known]]
+            predicted = [task.labels[i] for i in logits[task.name][known].argmax(-1)]
+            figures[f"held_out_{task.name}_f1"] = macro_f1(gold, predicted) if gold else 0.0
+        return figures
+
+    run.contrast()
+    run.probe()
+    best_score, best_state, since_best = -1.0, trained_state(run.network), 0
+    history = []
+    for figures, state in run.fit(judge):
+        history.append(figures)
+        if on_epoch:
+            on_epoch(figures)
+        scores = [value for name, value in figures.items() if name.startswith("held_out")]
+        score = sum(scores) if scores else figures["epoch"]
+        if score > best_score:
+            best_score, best_state, since_best = score, state, 0
+        else:
+            since_best += 1
+            if since_best >= run.arguments.patience:
+                break
+    run.network.load_state_dict(best_state, strict=False)
+    return best_score, history
 
 
 def train(
@@ -173,77 +319,28 @@ def train(
         found = {e.labels[task.name] for e in examples if task.name in e.labels}
         if len(found) < 2:
             raise DataError(f"Task {task.name!r} needs examples of at least 2 labels. But there were: {sorted(found)}")
-    torch.manual_seed(arguments.seed)
-    generator = np.random.default_rng(arguments.seed)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     folder = folder or resolve(arguments.encoder)
-    network = (network or MultiTaskClassifier.from_pretrained(folder, tasks, arguments.dropout)).to(device)
     tokenizer = load_tokenizer(folder, arguments.max_tokens)
     training, held = stratified_split(examples, tasks[0].name, arguments.held_out, arguments.seed)
     if held_out is not None:
         training, held = list(examples), list(held_out)
-    with_context = [model_input(e.text, e.context) for e in training]
     held_inputs = [model_input(e.text, e.context) for e in held]
-    targets = {t.name: _targets(training, t) for t in tasks}
     held_targets = {t.name: _targets(held, t) for t in tasks}
-    _probe_heads(network, tokenizer, with_context, targets, arguments, device)
-    optimizer = _optimizer(network, arguments)
-    steps = math.ceil(len(training) / arguments.batch_size) * arguments.epochs
-    rise = max(1, int(steps * arguments.warmup))
-    schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda s: min((s + 1) / rise, max(0.0, (steps - s) / max(1, steps - rise)))
-    )
-    best_score, best_state, since_best = -1.0, _copy_of(network), 0
     history: list[dict[str, float]] = []
-    for epoch in range(1, arguments.epochs + 1):
-        started, total = time.perf_counter(), 0.0
-        network.train()
-        hidden = generator.random(len(training)) < arguments.context_dropout
-        inputs = [(t, "" if h else c) for (t, c), h in zip(with_context, hidden)]
-        for batch in _batches([len(t) + len(c) for t, c in inputs], arguments.batch_size, generator):
-            ids, mask = encode(tokenizer, [inputs[i] for i in batch])
-            with torch.autocast(device, torch.bfloat16):
-                _, logits = network(torch.from_numpy(ids).to(device), torch.from_numpy(mask).to(device))
-            loss = torch.zeros((), device=device)
-            for task in tasks:
-                target = targets[task.name][batch].to(device)
-                if bool((target != _IGNORE).any()):
-                    loss = loss + (weights or {}).get(task.name, 1.0) * nn.functional.cross_entropy(
-                        logits[task.name].float(),
-                        target,
-                        ignore_index=_IGNORE,
-                        label_smoothing=arguments.label_smoothing,
-                    )
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            nn.utils.clip_grad_norm_([p for p in network.parameters() if p.requires_grad], 1.0)
-            optimizer.step()
-            schedule.step()
-            total += float(loss.detach()) * len(batch)
-        figures = {"epoch": float(epoch), "loss": total / len(training), "seconds": time.perf_counter() - started}
-        scores = []
-        if held:
-            held_logits = _logits(network, tokenizer, held_inputs, arguments.batch_size, device)
-            for task in tasks:
-                known = held_targets[task.name] != _IGNORE
-                gold = [task.labels[i] for i in held_targets[task.name][known]]
-                predicted = [task.labels[i] for i in held_logits[task.name][known].argmax(-1)]
-                figures[f"held_out_{task.name}_f1"] = macro_f1(gold, predicted) if gold else 0.0
-                scores.append(figures[f"held_out_{task.name}_f1"])
-        history.append(figures)
-        if on_epoch:
-            on_epoch(figures)
-        score = sum(scores) if held else float(epoch)
-        if score > best_score:
-            best_score, best_state, since_best = score, _copy_of(network), 0
-        else:
-            since_best += 1
-            if since_best >= arguments.patience:
-                break
-    network.load_state_dict(best_state, strict=False)
+    mean: dict[str, torch.Tensor] = {}
+    for seed in range(arguments.seed, arguments.seed + arguments.models):
+        torch.manual_seed(seed)
+        if network is None or seed > arguments.seed:
+            network = _new_network(folder, tasks, arguments)
+        run = _Run(network.to(device), tokenizer, training, replace(arguments, seed=seed), weights or {}, device)
+        history += _train_once(run, held_inputs, held_targets, on_epoch)[1]
+        state = trained_state(run.network)
+        mean = {name: value / arguments.models + mean.get(name, 0.0) for name, value in state.items()}
+    run.network.load_state_dict(mean, strict=False)
     temperatures = {t.name: 1.0 for t in tasks}
     if held:
-        held_logits = _logits(network, tokenizer, held_inputs, arguments.batch_size, device)
-        temperatures = {t.name: fit_temperature(held_logits[t.name], held_targets[t.name]) for t in tasks}
-    network.to("cpu").eval()
-    return Trained(network, folder, temperatures, history)
+        logits = run.logits(held_inputs)
+        temperatures = {t.name: fit_temperature(logits[t.name], held_targets[t.name]) for t in tasks}
+    run.network.to("cpu").eval()
+    return Trained(run.network, folder, temperatures, history)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+from kefu.dataset.nlu import read_nlu
+from kefu.dialogues import read_dialogues
+from kefu.pretrained import adapter
 from kefu.taxonomy import EMOTIONS
 from kefu.text_classifier.arguments import TrainingArguments
 from kefu.text_classifier.classifier import save
-from kefu.text_classifier.examples import Example
+from kefu.text_classifier.examples import Example, from_dialogues
 from kefu.text_classifier.export import check_parity
 from kefu.text_classifier.model import Task
 from kefu.text_classifier.text import model_input
@@ -57,3 +62,45 @@ def train_joint(
     shares = check_parity(trained.network, folder / "model.onnx", load_tokenizer(folder, arguments.max_tokens), probes)
     logger.info("int8 graph agrees with torch: %s", {k: round(v, 4) for k, v in shares.items()})
     return trained
+
+
+def labelled(data: Path, dialogues: bool = True) -> list[Example]:
+    """The examples of data/nlu and, if wanted, the customers' turns of data/dialogues."""
+    rows = read_nlu([data / "nlu"])
+    found = [Example(m.text, {"intent": m.intent, "emotion": m.emotion}, m.context) for m in rows if m.emotion]
+    return found + (from_dialogues(read_dialogues([data / "dialogues"])) if dialogues else [])
+
+
+def adapt(
+    data: Path, folder: Path, arguments: Mapping[str, Any], report: Callable[[str], None], emotion_weight: float = 0.7
+) -> dict[str, Any]:
+    """Trains a LoRA on ``data`` and writes it to ``folder``; returns its card.
+
+    Args:
+        arguments: fields of TrainingArguments; no layer is frozen unless they say so.
+
+    Raises:
+        SettingsError: a value is out of range.
+        DataError: too few labels.
+    """
+    chosen = TrainingArguments.from_config({"frozen_layers": 0, **arguments})
+    examples = labelled(data)
+    started = time.perf_counter()
+    trained = train(
+        examples,
+        tasks_of(examples),
+        chosen,
+        {"emotion": emotion_weight},
+        on_epoch=lambda f: report("  ".join(f"{name} {value:.3f}" for name, value in f.items())),
+    )
+    best = max(trained.history, key=lambda f: sum(v for name, v in f.items() if name.startswith("held_out")))
+    card = {
+        "encoder": chosen.encoder,
+        "rank": chosen.lora_rank,
+        "examples": len(examples),
+        "seconds": round(time.perf_counter() - started),
+        "held_out": {name: round(value, 4) for name, value in best.items() if name.startswith("held_out")},
+        "arguments": {name: value for name, value in vars(chosen).items() if name != "encoder"},
+    }
+    adapter.save(trained.network.encoder, folder, card)
+    return card

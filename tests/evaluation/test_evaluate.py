@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from typer.testing import CliRunner
 
 from kefu.cli.evaluate import app
 from kefu.errors import DataError, NotFound
+from kefu.evaluation.entities import EntityRow, evaluate_entities, read_entity_rows
 from kefu.evaluation.nlu import evaluate_nlu, read_nlu_rows
 from kefu.evaluation.strategy import evaluate_strategy, read_strategy_rows
 from tests.evaluation.conftest import TableModel
@@ -45,6 +48,46 @@ def test_strategy_figures(table_model: TableModel, jsonl: Write) -> None:
     assert figures["n"] == 3
     assert figures["top1"] == pytest.approx(1 / 3) and figures["top3"] == pytest.approx(2 / 3)
     assert figures["macro_f1"] == pytest.approx(2 * 1 / (3 + 1))
+
+
+def test_entity_figures(jsonl: Write) -> None:
+    class Finder:
+        """Takes every run of a for a size and every 0 for a type that the rows do not carry."""
+
+        def parse(self, text: str) -> Any:
+            places = [("size", *m.span()) for m in re.finditer("a+", text)]
+            places += [("zero", *m.span()) for m in re.finditer("0", text)]
+            return SimpleNamespace(entities=[{"entity": k, "start": s, "end": e} for k, s, e in places])
+
+    rows = [
+        {"text": "a0a", "entities": [{"entity": "size", "value": "a"}, {"entity": "size", "value": "a"}]},
+        {"text": "aab", "entities": [{"entity": "size", "value": "a"}, {"entity": "color", "value": "b"}]},
+        {"text": "0", "entities": []},
+    ]
+    read = read_entity_rows(jsonl(rows))
+    assert read[0].spans == (("size", 0, 1), ("size", 2, 3))
+    figures = evaluate_entities(Finder(), read)
+    assert list(figures) == ["color", "size", "micro"]
+    assert figures["color"] == {"n": 1, "precision": 0.0, "recall": 0.0, "f1": 0.0}
+    assert figures["size"] == {"n": 3, "precision": pytest.approx(2 / 3), "recall": pytest.approx(2 / 3), "f1": 4 / 6}
+    assert figures["micro"] == {"n": 4, "precision": pytest.approx(2 / 3), "recall": 0.5, "f1": pytest.approx(4 / 7)}
+    assert evaluate_entities(Finder(), [EntityRow("a", ())])["micro"]["f1"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("row", "named"),
+    [
+        ({"entities": []}, "'text'"),
+        ({"text": "a"}, "'entities'.*None"),
+        ({"text": "a", "entities": ["a"]}, "'a'"),
+        ({"text": "a", "entities": [{"entity": "size"}]}, "size"),
+        ({"text": "a", "entities": [{"entity": "size", "value": "b"}]}, "'b' does not stand"),
+        ({"text": "ab", "entities": [{"entity": "x", "value": v} for v in "ba"]}, "'a' does not stand"),
+    ],
+)
+def test_bad_entity_rows_are_named(jsonl: Write, row: Any, named: str) -> None:
+    with pytest.raises(DataError, match=rf"rows\.jsonl, line 1.*{named}"):
+        read_entity_rows(jsonl([row]))
 
 
 @pytest.mark.parametrize(
@@ -112,3 +155,16 @@ def test_without_json_there_is_a_table(loaded: TableModel, jsonl: Write) -> None
     result = CliRunner().invoke(app, ["nlu", "--model", "m", "--data", str(path)])
     assert result.exit_code == 0
     assert "macro_f1" in result.output and "1.000" in result.output
+
+
+def test_entities_are_measured_by_the_command(monkeypatch: pytest.MonkeyPatch, jsonl: Write) -> None:
+    model = SimpleNamespace(
+        parse=lambda text: SimpleNamespace(entities=[{"entity": "size", "start": 0, "end": 2}] if text else [])
+    )
+    monkeypatch.setattr("kefu.rasa_bridge.RasaModel.load", lambda path: model)
+    path = jsonl([{"text": "XL", "entities": [{"entity": "size", "value": "XL"}]}, {"text": "", "entities": []}])
+    result = CliRunner().invoke(app, ["entities", "--data", str(path), "--json"])
+    whole = {"n": 1, "precision": 1.0, "recall": 1.0, "f1": 1.0}
+    assert result.exit_code == 0 and json.loads(result.output) == {"size": whole, "micro": whole}
+    table = CliRunner().invoke(app, ["entities", "--data", str(path)])
+    assert all(word in table.output for word in ("size", "micro", "precision", "1.000"))

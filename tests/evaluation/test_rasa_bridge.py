@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kefu.errors import DataError, ModelCorrupt, ModelError, ModelNotFound
-from kefu.rasa_bridge import RasaModel, _newest
+from kefu.rasa_bridge import RasaModel, newest_archive
 
 CONFIG = """
 recipe: default.v1
@@ -73,7 +73,7 @@ def test_a_folder_means_its_newest_model(archive: Path, tmp_path: Path) -> None:
     for name, age in (("old.tar.gz", 100), ("new.tar.gz", 0)):
         (tmp_path / name).write_bytes(archive.read_bytes())
         os.utime(tmp_path / name, (1_700_000_000 - age, 1_700_000_000 - age))
-    assert _newest(tmp_path).name == "new.tar.gz"
+    assert newest_archive(tmp_path).name == "new.tar.gz"
 
 
 def test_a_model_without_the_policy_says_so(model: RasaModel) -> None:

@@ -24,6 +24,11 @@ from kefu.text_classifier.text import MAX_CONTEXT, MAX_TEXT, cut, model_input, n
         ("where is my Order", "where is my Order"),
         ("\ud83d退款", "退款"),  # half an emoji
         ("\u200b\ufeff", ""),
+        ("退&nbsp;款&amp;amp;赔", "退 款&赔"),  # escaped once and twice
+        ("你好<br/>在吗 1<2", "你好 在吗 1<2"),
+        ("买[数字x]件 [金额x]#E-s[数字x]", "买3件 99元🙂"),  # anonymised logs
+        ("[ORDERID_10124449]", "202611080412345678"),
+        ("[图片]", "[图片]"),
         (" \n", ""),
         ("", ""),
     ],
