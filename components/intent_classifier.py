@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Text
 
@@ -18,7 +17,7 @@ from rasa.shared.nlu.training_data.message import Message
 from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from components import offload
-from components.options import number, refuse_unknown, texts, whole_number
+from components.options import digest_of, number, refuse_unknown, texts, whole_number
 from kefu.dialogues import read_dialogues
 from kefu.errors import KefuError, SettingsError
 from kefu.taxonomy import EMOTIONS
@@ -124,11 +123,10 @@ class BertIntentClassifier(GraphComponent):
 
     @classmethod
     def fingerprint_addon(cls, config: Dict[Text, Any]) -> Optional[Text]:
-        """Digest of the dialogue files, so that a changed dialogue trains again."""
+        """Digest of the dialogue files and the encoder's adapter, so that a changed one trains again."""
+        config = {**cls.get_default_config(), **config}
         texts(cls.__name__, config, "dialogues")
-        paths = [Path(p) for p in config["dialogues"]]
-        files = sorted(f for p in paths for f in ([p] if p.is_file() else p.rglob("*.yml")))
-        return hashlib.sha256(b"".join(str(f).encode() + f.read_bytes() for f in files)).hexdigest()
+        return digest_of(config["dialogues"], str(config["encoder"]))
 
     def train(self, training_data: TrainingData) -> Resource:
         """Fine-tunes, exports to ONNX int8, checks the export against torch."""

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
-from typing import Any, Collection, List, Mapping
+from typing import Any, Collection, Iterable, List, Mapping, Set, Text, Union
 
 import yaml
 from rasa.shared.exceptions import InvalidConfigException
+
+from kefu.pretrained.adapter import WEIGHTS
 
 
 def refuse_unknown(component: str, config: Mapping[str, Any], known: Collection[str]) -> None:
@@ -42,6 +45,24 @@ def texts(component: str, config: Mapping[str, Any], key: str) -> None:
     value = config[key]
     if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
         raise InvalidConfigException(f"{component}: {key!r} must be a list of texts. But it was: {value!r}")
+
+
+def digest_of(paths: Iterable[Union[str, Path]], encoder: Text = "") -> Text:
+    """Of the files named, those below the folders named (\\*.yml) and the adapter of ``encoder``, so far as they exist.
+
+    It belongs into a component's fingerprint: Rasa trains again when its value changes.
+    """
+    files: Set[Path] = set()
+    for path in map(Path, paths):
+        files.update(path.rglob("*.yml") if path.is_dir() else [path])
+    _, plus, folder = encoder.partition("+")
+    if plus:
+        files.add(Path(folder) / WEIGHTS)
+    digest = hashlib.sha256()
+    for file in sorted(f for f in files if f.is_file()):
+        content = file.read_bytes()
+        digest.update(f"{file}\0{len(content)}\0".encode() + content)
+    return digest.hexdigest()
 
 
 def catalogue(component: str, config: Mapping[str, Any], key: str) -> None:

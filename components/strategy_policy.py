@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Text, Tuple
@@ -29,7 +28,7 @@ from rasa.shared.core.generator import TrackerWithCachedStates
 from rasa.shared.core.trackers import DialogueStateTracker
 from rasa.shared.exceptions import InvalidConfigException
 
-from components.options import refuse_unknown, texts, whole_number
+from components.options import digest_of, refuse_unknown, texts, whole_number
 from kefu.dialogues import read_dialogues
 from kefu.errors import KefuError
 from kefu.strategy import AGENT, OUTCOMES, USER, History, Message, Scores, StrategyModel, TrainingArguments, read_rules
@@ -104,16 +103,10 @@ class StrategyPolicy(Policy):
 
     @classmethod
     def fingerprint_addon(cls, config: Dict[Text, Any]) -> Optional[Text]:
-        """Digest of the dialogue and rule files, so that a changed one trains again."""
+        """Digest of the dialogue and rule files and the encoder's adapter, so that a changed one trains again."""
         config = {**cls.get_default_config(), **config}
         check(config)
-        rules = Path(config["rules"])
-        files = [rules, *(f for p in map(Path, config["dialogues"]) for f in (p.rglob("*.yml") if p.is_dir() else [p]))]
-        digest = hashlib.sha256()
-        for file in sorted(f for f in files if f.is_file()):
-            content = file.read_bytes()
-            digest.update(f"{file}\0{len(content)}\0".encode() + content)
-        return digest.hexdigest()
+        return digest_of([config["rules"], *config["dialogues"]], config["encoder"])
 
     def train(self, training_trackers: List[TrackerWithCachedStates], domain: Domain, **kwargs: Any) -> Resource:
         """Learns from the dialogue files; Rasa's stories and rules are RulePolicy's."""

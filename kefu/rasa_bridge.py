@@ -94,7 +94,7 @@ class RasaModel:
 
         Args:
             context: (speaker, text) pairs, speaker ``user`` or ``agent``, oldest first. The strategies of the agent's
-                turns are read off their texts.
+                turns are read off their texts, but for a turn that names its own: (``agent``, text, strategy).
             facts: what business actions found out for this turn; empty if nothing. None: none were run, only the texts
                 are known.
 
@@ -104,9 +104,9 @@ class RasaModel:
         """
         policy = self._policy()
         tracker, previous = self._tracker(), None
-        for speaker, text in context:
+        for speaker, text, *strategy in context:
             if speaker == "agent":
-                self._say(tracker, text)
+                self._say(tracker, text, *strategy)
                 previous = text
             elif speaker == "user":
                 self._hear(tracker, text, previous)
@@ -137,10 +137,11 @@ class RasaModel:
         tracker.update(ActionExecuted("action_listen"), self._processor.domain)
         return tracker
 
-    def _say(self, tracker: Any, text: str) -> None:
+    def _say(self, tracker: Any, text: str, strategy: str | None = None) -> None:
         from rasa.shared.core.events import BotUttered
 
-        tracker.update(BotUttered(text), self._processor.domain)
+        metadata = {"strategy": strategy} if strategy else None
+        tracker.update(BotUttered(text, metadata=metadata), self._processor.domain)
 
     def _hear(self, tracker: Any, text: str, previous: str | None) -> None:
         from rasa.shared.core.events import UserUttered

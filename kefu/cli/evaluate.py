@@ -17,6 +17,7 @@ _MODEL = typer.Option(help="A trained Rasa model, models/*.tar.gz, or a folder o
 _TRANSCRIPTS = typer.Option(
     help='JSON lines {"id", "turns": [{"user", "system"}]}; rows of --data then name "dialogue" and "turn" in them.'
 )
+_PICTURE = typer.Option(help="A .png for the confusion matrix.")
 _JSON = typer.Option("--json", help="Print one JSON object and nothing else.")
 
 
@@ -58,15 +59,25 @@ def strategy(
     model: Annotated[Path, _MODEL],
     data: Annotated[Path, typer.Option(help='JSON lines: {"context": [["user", "…"]…], "strategy": ["inform"…]}')],
     transcripts: Annotated[Path | None, _TRANSCRIPTS] = None,
+    picture: Annotated[Path | None, _PICTURE] = None,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
-    """How often the strategy chosen, or one of the first three, is among the accepted ones."""
+    """How often the strategy chosen, or one of the first three, is among the accepted ones.
+
+    --data also takes a .yml of dialogues, whose agents' turns are then the rows.
+    """
     with stdout_kept(as_json):
         from kefu.evaluation.strategy import evaluate_strategy, read_strategy_rows
         from kefu.rasa_bridge import RasaModel
 
         rows = read_strategy_rows(data, transcripts)
-        figures = evaluate_strategy(RasaModel.load(model), rows)
+        pairs: list[tuple[str, str]] = []
+        figures = evaluate_strategy(RasaModel.load(model), rows, confusion=pairs)
+        if picture is not None:
+            from kefu.evaluation.picture import confusion_matrix
+            from kefu.taxonomy import STRATEGIES
+
+            confusion_matrix(pairs, [s for s in STRATEGIES if any(s in pair for pair in pairs)], picture)
     _show({"strategy": figures} if not as_json else figures, as_json)
 
 

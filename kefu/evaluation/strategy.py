@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -27,31 +27,56 @@ EARLIER_TURNS = ("strategy", "text.agent", "intent.previous", "intent.topic", "e
 class Chooser(Protocol):
     """What is needed of kefu.rasa_bridge.RasaModel."""
 
-    def strategies(self, context: Sequence[Sequence[str]]) -> list[tuple[str, float]]:
+    def strategies(
+        self, context: Sequence[Sequence[str]], facts: Mapping[str, str] | None = None
+    ) -> list[tuple[str, float]]:
         """(strategy, probability), best first."""
 
 
 @dataclass(frozen=True)
 class StrategyRow:
-    """A conversation of [speaker, text] pairs and the strategies that are right for the next reply."""
+    """A conversation and the strategies that are right for the next reply.
 
-    context: tuple[tuple[str, str], ...]
+    Attributes:
+        context: (speaker, text) pairs; an agent's may name its strategy as a third.
+        facts: what business actions found for this reply; None where only the texts are known.
+    """
+
+    context: tuple[tuple[str, ...], ...]
     strategy: tuple[str, ...]
+    facts: Mapping[str, str] | None = None
 
 
 def read_strategy_rows(path: Path, transcripts: Path | None = None) -> list[StrategyRow]:
     """Rows {context: [[speaker, text]…], strategy: [accepted…]} of a .jsonl file.
 
-    With ``transcripts`` a row names its context: {dialogue, turn, strategy}.
+    With ``transcripts`` a row names its context: {dialogue, turn, strategy}. Of a .yml file of dialogues every turn of
+    the agent is a row, with the facts that it states.
 
     Raises:
         NotFound: no such file.
         DataError: a row breaks the format; the message names file, line, key and value.
     """
+    if path.suffix in (".yml", ".yaml"):
+        return list(_dialogue_rows(path))
     if transcripts is None:
         return [_row(raw, where) for where, raw in read_rows(path)]
     read = read_transcripts(transcripts)
     return [_row(reply_row(read, raw, where), where) for where, raw in read_rows(path)]
+
+
+def _dialogue_rows(path: Path) -> Iterator[StrategyRow]:
+    from kefu.dialogues import read_dialogues
+
+    for dialogue in read_dialogues([path]):
+        said: list[tuple[str, ...]] = []
+        for turn in dialogue.turns:
+            if turn.strategy:
+                if said:  # with nothing said yet there is nothing to choose by
+                    yield StrategyRow(tuple(said), (turn.strategy,), turn.facts)
+                said.append((turn.speaker, turn.text, turn.strategy))
+            else:
+                said.append((turn.speaker, turn.text))
 
 
 def _row(raw: Mapping[str, Any], where: str) -> StrategyRow:
@@ -71,18 +96,24 @@ def _row(raw: Mapping[str, Any], where: str) -> StrategyRow:
 
 
 def evaluate_strategy(
-    model: Chooser, rows: Sequence[StrategyRow], on_row: Callable[[], None] | None = None
+    model: Chooser,
+    rows: Sequence[StrategyRow],
+    on_row: Callable[[], None] | None = None,
+    confusion: list[tuple[str, str]] | None = None,
 ) -> dict[str, Any]:
-    """{n, top1, top3, macro_f1}, shares from 0 to 1.
+    """{n, top1, top3, macro_f1}, shares from 0 to 1; with ``confusion`` the (gold, chosen) pairs are added to it.
 
     A hit is any accepted strategy. For macro-F1 the gold label is the chosen strategy where that is accepted, else the
     first accepted one.
     """
     ranked = []
     for row in rows:
-        ranked.append([name for name, _ in model.strategies(row.context)])
+        ranked.append([name for name, _ in model.strategies(row.context, row.facts)])
         if on_row:
             on_row()
+    if confusion is not None:
+        for row, names in zip(rows, ranked):
+            confusion.append((names[0] if names[0] in row.strategy else row.strategy[0], names[0]))
     return _figures([row.strategy for row in rows], ranked)
 
 

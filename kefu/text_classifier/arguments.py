@@ -26,6 +26,7 @@ class TrainingArguments:
         encoder_dropout: after each sublayer of the encoder's trained layers.
         label_smoothing: probability mass given to the other labels.
         context_dropout: share of the examples whose context is hidden in an epoch, so that a missing one costs nothing.
+        typos: share of the examples that are mistyped in an epoch: sound-alikes, swapped and dropped characters.
         frozen_layers: lowest encoder layers that stay as they were pretrained; each saves time, and little is lost.
         layer_decay: the learning rate of each trained layer as a share of that of the layer above it.
         train_embeddings: whether word embeddings move; frozen ones overfit less and train faster.
@@ -55,6 +56,7 @@ class TrainingArguments:
     encoder_dropout: float = 0.1
     label_smoothing: float = 0.05
     context_dropout: float = 0.3
+    typos: float = 0.0
     frozen_layers: int = 4
     layer_decay: float = 1.0
     train_embeddings: bool = False
@@ -78,7 +80,7 @@ class TrainingArguments:
             self._whole(name, 0)
         for name in ("learning_rate", "head_learning_rate"):
             self._check(name, 0 < getattr(self, name) < 1, "lie between 0 and 1")
-        for name in ("dropout", "encoder_dropout", "context_dropout", "label_smoothing"):
+        for name in ("dropout", "encoder_dropout", "context_dropout", "typos", "label_smoothing"):
             self._check(name, 0 <= getattr(self, name) < 1, "lie in [0, 1)")
         for name in ("weight_decay", "warmup", "average", "held_out"):
             self._check(name, 0 <= getattr(self, name) < 1, "lie in [0, 1)")

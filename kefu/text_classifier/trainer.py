@@ -19,6 +19,7 @@ from torch import nn
 
 from kefu.errors import DataError
 from kefu.evaluation.metrics import macro_f1
+from kefu.evaluation.noise import spoil
 from kefu.pretrained import adapter, resolve
 from kefu.text_classifier.arguments import TrainingArguments
 from kefu.text_classifier.examples import Example, stratified_split
@@ -36,6 +37,7 @@ from kefu.text_classifier.text import agent_only, model_input
 from kefu.text_classifier.tokenizer import encode as encode
 from kefu.text_classifier.tokenizer import load_tokenizer as load_tokenizer
 
+_TYPOS, _TYPO_SHARE = ("homophone", "swap", "drop"), 0.15  # kinds of kefu.evaluation.noise, share of the characters
 Inputs = Sequence[tuple[str, str]]  # (message, context) pairs of model_input
 Logits = dict[str, torch.Tensor]
 
@@ -179,12 +181,17 @@ class _Run:
             loss.backward()
             optimizer.step()
 
-    def _some_hidden(self) -> Inputs:
-        """The inputs, some without their context and as many with no more of it than the agent's turn."""
-        draws = self.generator.random(len(self.inputs)) / (self.arguments.context_dropout or 1e-9)
+    def _as_met(self, epoch: int) -> Inputs:
+        """The inputs as an epoch meets them: some mistyped, some without context, some with the agent's turn alone."""
+        arguments, count = self.arguments, len(self.inputs)
+        draws = self.generator.random(count) / (arguments.context_dropout or 1e-9)
+        mistyped = self.generator.random(count) < arguments.typos
         return [
-            (text, "" if draw < 1 else agent_only(context) if draw < 2 else context)
-            for (text, context), draw in zip(self.inputs, draws)
+            (
+                spoil(text, _TYPOS, _TYPO_SHARE, arguments.seed + epoch) if typo else text,
+                "" if draw < 1 else agent_only(context) if draw < 2 else context,
+            )
+            for (text, context), draw, typo in zip(self.inputs, draws, mistyped)
         ]
 
     def loss(self, batch: Sequence[int], inputs: Inputs) -> torch.Tensor:
@@ -233,7 +240,7 @@ class _Run:
         for epoch in range(1, arguments.epochs + 1):
             started, total = time.perf_counter(), 0.0
             self.network.train()
-            inputs = self._some_hidden()
+            inputs = self._as_met(epoch)
             lengths = [len(text) + len(context) for text, context in inputs]
             batches = list(_batches(lengths, arguments.batch_size, self.generator))
             for number, batch in enumerate(batches, 1):

@@ -15,7 +15,7 @@ from rasa.shared.nlu.constants import ENTITIES, INTENT, TEXT
 from rasa.shared.nlu.training_data.message import Message
 
 from components.emotion_classifier import BertEmotionClassifier
-from components.intent_classifier import BertIntentClassifier, dialogue_examples, previous_turn, to_example
+from components.intent_classifier import BertIntentClassifier, dialogue_examples, to_example, turns_before
 from kefu.taxonomy import EMOTIONS
 from kefu.text_classifier import Prediction
 from tests.components.conftest import Room
@@ -55,7 +55,7 @@ def tracker(*events: Event) -> DialogueStateTracker:
     return DialogueStateTracker.from_events("c", list(events))
 
 
-def test_the_agents_last_words_are_the_context(room: Room) -> None:
+def test_what_both_sides_said_last_is_the_context(room: Room) -> None:
     scripted = Scripted()
     said = [UserUttered("在吗"), BotUttered("在的"), BotUttered("报一下尾号"), BotUttered(None, {"image": "x"})]
     more = [SlotSet("topic", "x"), ActionExecuted("action_listen")]
@@ -64,8 +64,10 @@ def test_the_agents_last_words_are_the_context(room: Room) -> None:
     component.process([Message(data={TEXT: "0816"})], tracker=tracker(UserUttered("在吗")))
     component.process([Message(data={TEXT: "0816"})])
     component.process([Message(data={TEXT: "0816", "context": "哪一单"})], tracker=tracker(*said))
-    assert scripted.asked == [("0816", "报一下尾号"), ("0816", None), ("0816", None), ("0816", "哪一单")]
-    assert previous_turn(None) is None
+    assert scripted.asked == [("0816", "在吗 | 报一下尾号"), ("0816", "在吗 | "), ("0816", None), ("0816", "哪一单")]
+    command = [UserUttered("在吗"), BotUttered("在的"), UserUttered("/give_feedback{}")]
+    assert turns_before(tracker(*command)) == "在吗 | 在的"
+    assert turns_before(None) is None
 
 
 def test_rasa_hands_the_conversation_over() -> None:
@@ -130,7 +132,7 @@ def test_dialogues_teach_each_turn_in_its_context(tmp_path: Path) -> None:
     (tmp_path / "d.yml").write_text(DIALOGUE, encoding="utf-8")
     first, second = dialogue_examples([str(tmp_path), str(tmp_path / "absent")])
     assert (first.text, first.context) == ("钱呢", None)
-    assert (second.text, second.context) == ("0816", "谢谢")
+    assert (second.text, second.context) == ("0816", "钱呢 | 谢谢")
     assert second.labels == {"intent": "provide_info", "emotion": "neutral"}
 
 

@@ -30,7 +30,7 @@ class TableModel:
         intent, _, emotion = text.partition(":")
         return Answer(intent or None, 0.9, emotion or None, float(len(text)))
 
-    def strategies(self, context: Sequence[Sequence[str]]) -> list[tuple[str, float]]:
+    def strategies(self, context: Sequence[Sequence[str]], facts: object = None) -> list[tuple[str, float]]:
         return [(name, 0.3) for name in context[-1][1].split()]
 
 

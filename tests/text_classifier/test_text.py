@@ -6,7 +6,16 @@ import time
 
 import pytest
 
-from kefu.text_classifier.text import MAX_CONTEXT, MAX_TEXT, cut, model_input, normalise
+from kefu.text_classifier.text import (
+    MAX_CONTEXT,
+    MAX_EARLIER,
+    MAX_TEXT,
+    agent_only,
+    cut,
+    history,
+    model_input,
+    normalise,
+)
 
 
 @pytest.mark.parametrize(
@@ -60,3 +69,15 @@ def test_the_end_of_the_context_is_read() -> None:
     assert message == "是的" and context.endswith("麻烦报一下订单号") and len(context) == MAX_CONTEXT
     assert model_input("是的", None) == ("是的", "")
     assert model_input("是的", "") == ("是的", "")
+
+
+def test_history_joins_what_both_sides_said() -> None:
+    assert history("哪一单", None) == history("哪一单", " ") == "哪一单"
+    assert history(None, None) is None
+    both = history("報一下尾號", "錢呢")
+    assert both is not None and agent_only(both) == "报一下尾号"
+    assert model_input("0816", both) == ("0816", "钱呢 | 报一下尾号")
+    assert model_input("0816", history(None, "钱呢")) == ("0816", "钱呢 | ")
+    assert agent_only("哪一单") == "哪一单"
+    _, long = model_input("0816", history("乙" * 100 + "丙", "甲" * 100 + "丁"))
+    assert len(long) == MAX_EARLIER + 3 + MAX_CONTEXT and "丁 | 乙" in long and long.endswith("丙")

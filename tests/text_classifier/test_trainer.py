@@ -99,6 +99,21 @@ def test_context_is_hidden_in_training_alone(
     assert all(in_evaluation)
 
 
+def test_typing_errors_are_put_into_training_alone(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = {e.text for e in examples()}
+    met: dict[bool, set[str]] = {True: set(), False: set()}
+    original = trainer.encode
+
+    def spy(tokenizer: Any, inputs: list[tuple[str, str]]) -> Any:
+        met[torch.is_grad_enabled()] |= {text for text, _ in inputs}
+        return original(tokenizer, inputs)
+
+    monkeypatch.setattr(trainer, "encode", spy)
+    train(examples(), tasks(), toy.arguments(typos=0.5))
+    assert met[True] - texts and met[True] & texts
+    assert met[False] <= texts
+
+
 def test_an_example_teaches_only_what_it_is_labelled_for(toy: Toy) -> None:
     # Angry messages without an emotion label: were they read as neutral, the emotion head would call them so.
     unlabelled = [Example(e.text, {"intent": e.labels["intent"]}) for e in examples() if e.labels["emotion"] == "angry"]
