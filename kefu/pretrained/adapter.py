@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kefu.errors import ModelCorrupt, ModelNotFound
+from kefu.pretrained.store import MANIFEST
 
 if TYPE_CHECKING:
     from torch import nn
@@ -60,12 +61,15 @@ def merged(source: Path, folder: Path, target: Path) -> None:
 
     import torch
     from transformers import AutoModel
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     encoder = AutoModel.from_pretrained(source, dtype=torch.float32, add_pooling_layer=False)
     apply(encoder, folder)
     encoder.save_pretrained(target)
-    for file in source.iterdir():
-        if file.is_file() and not (target / file.name).exists() and file.suffix != ".safetensors":
+    for file in source.iterdir():  # the tokenizer and the licences; the weights and the cache's manifest are its own
+        wanted = file.suffix in (".json", ".txt", ".model", "") and file.name != MANIFEST
+        if wanted and file.is_file() and not (target / file.name).exists():
             shutil.copy(file, target / file.name)
 
 

@@ -35,7 +35,7 @@ class TrainingArguments:
 
     encoder: str = "bundled:e5-small"
     components: int = 96
-    copies: int = 6
+    copies: int = 3
     hidden: int = 64
     members: int = 3
     epochs: int = 12

@@ -57,7 +57,7 @@ class Encoder(Protocol):
 class SentenceEncoder:
     """Embeds on the CPU, one thread, and remembers the texts it met last. Thread-safe."""
 
-    def __init__(self, folder: Path, name: str, threads: int = 1, remember: int = 4096) -> None:
+    def __init__(self, folder: Path, name: str, threads: int = 1, remember: int = 20_000) -> None:
         from kefu.text_classifier.export import session
         from kefu.text_classifier.trainer import load_tokenizer
 

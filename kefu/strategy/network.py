@@ -116,7 +116,7 @@ def fit_linear(features: Floats, targets: Ints, labels: int, penalty: float) -> 
     inputs, goals = torch.from_numpy(features), torch.from_numpy(targets)
     weights = torch.zeros(inputs.shape[1], labels, requires_grad=True)
     bias = torch.zeros(labels, requires_grad=True)
-    optimizer = torch.optim.LBFGS([weights, bias], max_iter=200, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS([weights, bias], max_iter=60, line_search_fn="strong_wolfe")
 
     def closure() -> torch.Tensor:
         optimizer.zero_grad()

@@ -11,6 +11,7 @@ import numpy as np
 from kefu.strategy.encoder import Vectors
 
 LONGEST = 3
+MOST = 3000  # n-grams kept: rarer ones cost minutes of training and tell next to nothing
 
 
 def _grams(text: str) -> Iterator[str]:
@@ -21,7 +22,7 @@ def _grams(text: str) -> Iterator[str]:
 
 
 class CharacterNgrams:
-    """Turns texts into unit vectors over the n-grams (1 to 3 characters) that at least two training texts share."""
+    """Turns texts into unit vectors over the commonest n-grams (1 to 3 characters) that two training texts share."""
 
     def __init__(self, weights: Mapping[str, float]) -> None:
         self.weights = dict(weights)
@@ -31,7 +32,8 @@ class CharacterNgrams:
     def fit(cls, texts: Sequence[str]) -> CharacterNgrams:
         """Weighs each n-gram by its smoothed inverse document frequency."""
         documents = Counter(gram for text in texts for gram in set(_grams(text)))
-        shared = sorted(gram for gram, count in documents.items() if count >= 2)
+        common = sorted(documents.items(), key=lambda item: (-item[1], item[0]))[:MOST]
+        shared = sorted(gram for gram, count in common if count >= 2)
         return cls({gram: round(math.log((1 + len(texts)) / (1 + documents[gram])) + 1.0, 4) for gram in shared})
 
     def __call__(self, texts: Sequence[str]) -> Vectors:

@@ -18,6 +18,8 @@ from kefu.strategy.history import AGENT
 from kefu.strategy.network import UNKNOWN, Floats, Ints, Network, mean_logits, temperature, train_network
 from kefu.strategy.reader import LABELS, Reader, train_reader
 
+_READING_FOLDS = 3  # of the agent's texts, for the strategies that are read off them
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -50,6 +52,7 @@ def _read_out_of_fold(
 ) -> dict[str, dict[str, float]]:
     """Strategies of the training texts as a classifier that has not seen them reads them."""
     read: dict[str, dict[str, float]] = {}
+    folds = min(folds, _READING_FOLDS)
     fold = folds_of(dialogues, folds, seed)
     for k in range(folds):
         inside = [d for d, f in zip(dialogues, fold) if f != k]

@@ -10,6 +10,7 @@ import torch
 
 from kefu.errors import ModelCorrupt, ModelNotFound
 from kefu.pretrained import adapter, resolve
+from kefu.settings import settings
 from kefu.text_classifier import MultiTaskClassifier, train
 from tests.text_classifier.conftest import Toy, examples, tasks
 
@@ -43,7 +44,9 @@ def test_saved_and_merged_it_gives_what_was_trained(toy: Toy, tiny_encoder: Path
     assert all(p.requires_grad for p in fresh.parameters())
 
 
-def test_training_starts_from_the_adapter(toy: Toy, tmp_path: Path) -> None:
+def test_training_starts_from_the_adapter(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KEFU_CACHE_DIR", str(tmp_path / "cache"))
+    settings.cache_clear()
     run = train(examples(), tasks(), toy.arguments(epochs=4, lora_rank=4, learning_rate=1e-2))
     adapter.save(run.network.encoder, tmp_path, {})
     still = {"epochs": 1, "learning_rate": 1e-30, "head_learning_rate": 1e-30}
@@ -54,6 +57,7 @@ def test_training_starts_from_the_adapter(toy: Toy, tmp_path: Path) -> None:
     assert resolve(name) == resolve(name) != toy.folder and (resolve(name) / "tokenizer.json").is_file()
     with pytest.raises(ModelNotFound, match="no adapter"):
         resolve(f"{toy.folder}+{tmp_path / 'nowhere'}")
+    settings.cache_clear()
 
 
 def test_no_adapter_and_one_of_another_encoder_are_told(tiny_encoder: Path, tmp_path: Path) -> None:
