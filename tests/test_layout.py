@@ -22,6 +22,8 @@ ALLOWED = {
     "kefu.text_classifier.trainer": {"torch"},
     "kefu.text_classifier.training": {"torch"},
     "kefu.text_classifier.export": {"torch"},
+    "kefu.text_classifier.losses": {"torch"},
+    "kefu.text_classifier.optimisation": {"torch"},
     "kefu.text_classifier.restore": {"torch"},
     "kefu.text_classifier.attribution": {"torch"},
     "kefu.strategy.network": {"torch"},
