@@ -125,8 +125,8 @@ class _Run:
         ids, mask = (torch.from_numpy(x).to(self.device) for x in encode(self.tokenizer, inputs))
         return self.frozen(inputs, ids, mask)
 
-    def _mixed(self, wanted: bool = True) -> torch.autocast:
-        return torch.autocast(self.device, torch.bfloat16, enabled=wanted and self.arguments.mixed_precision)
+    def _mixed(self) -> torch.autocast:
+        return torch.autocast(self.device, torch.bfloat16, enabled=self.arguments.mixed_precision)
 
     def _in_batches(self, inputs: Inputs) -> Iterator[tuple[list[int], torch.Tensor, Logits]]:
         """(rows, embeddings, logits) of all of ``inputs``, without dropout."""

@@ -68,7 +68,8 @@ def test_messages_are_read_one_at_a_time_and_errors_reach_the_caller() -> None:
         await asyncio.gather(*(one.parse_message(UserMessage(t)) for t in "甲乙丙"))
 
     asyncio.run(several())
-    assert [names for names, _ in (s for s in seen if isinstance(s, tuple))].__len__() == 3
+    threads = [s[0] for s in seen if isinstance(s, tuple)]
+    assert len(threads) == 3 and len(set(threads)) == 1
     broken = processor(0, seen)
     broken.graph_runner = SimpleNamespace(run=lambda **_: 1 / 0)  # type: ignore[assignment]
     with pytest.raises(ZeroDivisionError):
