@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Text
+from typing import Any, Dict, List, Optional, Text, Tuple
 
 from rasa.engine.graph import ExecutionContext, GraphComponent
 from rasa.engine.recipes.default_recipe import DefaultV1Recipe
 from rasa.engine.storage.resource import Resource
 from rasa.engine.storage.storage import ModelStorage
-from rasa.shared.core.events import BotUttered, UserUttered
+from rasa.shared.core.events import BotUttered, Restarted, SessionStarted, UserUttered
 from rasa.shared.core.trackers import DialogueStateTracker
 from rasa.shared.exceptions import InvalidConfigException
 from rasa.shared.nlu.constants import INTENT, TEXT
@@ -18,11 +18,12 @@ from rasa.shared.nlu.training_data.training_data import TrainingData
 
 from components import offload
 from components.options import digest_of, number, refuse_unknown, texts, whole_number
-from kefu.dialogues import read_dialogues
+from kefu.dialogues import Dialogue, read_dialogues
 from kefu.errors import KefuError, SettingsError
 from kefu.taxonomy import EMOTIONS
 from kefu.text_classifier import Classifier, Example, Prediction, TrainingArguments
 from kefu.text_classifier.examples import from_dialogues
+from kefu.text_classifier.flow import Flow
 from kefu.text_classifier.text import history, normalise
 
 PREDICTION = "kefu_prediction"  # message key under which the emotion classifier finds both heads' output
@@ -45,9 +46,9 @@ def to_example(message: Message) -> Optional[Example]:
     return Example(message.get(TEXT), labels, metadata.get("context"))
 
 
-def dialogue_examples(paths: List[Text]) -> List[Example]:
-    """The customers' turns of dialogue files, each with the agent's turn before it; absent folders are passed over."""
-    return from_dialogues(read_dialogues([p for p in map(Path, paths) if p.exists()]))
+def dialogues_in(paths: List[Text]) -> List[Dialogue]:
+    """The dialogues of files and folders; absent ones are passed over."""
+    return list(read_dialogues([p for p in map(Path, paths) if p.exists()]))
 
 
 def turns_before(tracker: Optional[DialogueStateTracker]) -> Optional[Text]:
@@ -63,19 +64,31 @@ def turns_before(tracker: Optional[DialogueStateTracker]) -> Optional[Text]:
     return history(agent, customer)
 
 
+def ranking_before(tracker: Optional[DialogueStateTracker]) -> List[Tuple[Text, float]]:
+    """The intents of the customer's message before, likeliest first; empty where there was none or it was a click."""
+    for event in reversed(tracker.events) if tracker else ():
+        if isinstance(event, (Restarted, SessionStarted)):
+            break
+        if isinstance(event, UserUttered) and event.text:
+            ranked = (event.parse_data or {}).get("intent_ranking") or []
+            return [(r["name"], float(r.get("confidence") or 0.0)) for r in ranked if r.get("name")]
+    return []
+
+
 @DefaultV1Recipe.register(DefaultV1Recipe.ComponentType.INTENT_CLASSIFIER, is_trainable=True)
 class BertIntentClassifier(GraphComponent):
     """Fine-tunes kefu.text_classifier on the NLU examples and predicts a calibrated ``intent``.
 
     The config takes the fields of TrainingArguments, ``dialogues`` (folders whose customers' turns are examples too,
-    each in its context), ``emotion_weight`` (share of the emotion task in the loss) and ``threads`` (CPU threads of a
-    prediction). Messages keep both heads' output for BertEmotionClassifier.
+    each in its context, and which teach how intents follow one another), ``flow`` (how much the customer's message
+    before weighs, 0 for not at all), ``emotion_weight`` (share of the emotion task in the loss) and ``threads`` (CPU
+    threads of a prediction). Messages keep both heads' output for BertEmotionClassifier.
     """
 
     @staticmethod
     def get_default_config() -> Dict[Text, Any]:
         arguments = {name: f.default for name, f in TrainingArguments.__dataclass_fields__.items()}
-        return {**arguments, "dialogues": [], "emotion_weight": 0.7, "threads": 1}
+        return {**arguments, "dialogues": [], "flow": 0.5, "emotion_weight": 0.7, "threads": 1}
 
     @staticmethod
     def required_packages() -> List[Text]:
@@ -87,8 +100,10 @@ class BertIntentClassifier(GraphComponent):
         storage: ModelStorage,
         resource: Resource,
         classifier: Optional[Classifier] = None,
+        flow: Optional[Flow] = None,
     ) -> None:
         self._config, self._storage, self._resource, self._classifier = config, storage, resource, classifier
+        self._flow = flow
         try:
             self._arguments = TrainingArguments.from_config(config)
         except SettingsError as error:
@@ -105,6 +120,7 @@ class BertIntentClassifier(GraphComponent):
         refuse_unknown(cls.__name__, config, cls.get_default_config())
         texts(cls.__name__, config, "dialogues")
         number(cls.__name__, config, "emotion_weight", below=100)
+        number(cls.__name__, config, "flow", below=10)
         whole_number(cls.__name__, config, "threads", least=1)
         return cls(config, model_storage, resource)
 
@@ -119,7 +135,7 @@ class BertIntentClassifier(GraphComponent):
     ) -> "BertIntentClassifier":
         offload.install()
         with model_storage.read_from(resource) as folder:
-            return cls(config, model_storage, resource, Classifier(folder, int(config["threads"])))
+            return cls(config, model_storage, resource, Classifier(folder, int(config["threads"])), Flow.load(folder))
 
     @classmethod
     def fingerprint_addon(cls, config: Dict[Text, Any]) -> Optional[Text]:
@@ -134,16 +150,19 @@ class BertIntentClassifier(GraphComponent):
 
         examples = [e for m in training_data.nlu_examples if (e := to_example(m)) is not None]
         try:
-            examples += dialogue_examples(self._config["dialogues"])
+            dialogues = dialogues_in(self._config["dialogues"])
+            examples += from_dialogues(dialogues)
             with self._storage.write_to(self._resource) as folder:
-                train_joint(examples, self._arguments, float(self._config["emotion_weight"]), folder)
+                trained = train_joint(examples, self._arguments, float(self._config["emotion_weight"]), folder)
+                if dialogues and self._config["flow"]:
+                    Flow.learn(dialogues, trained.network.tasks[0].labels, float(self._config["flow"])).save(folder)
         except KefuError as error:
             raise InvalidConfigException(f"{type(self).__name__}: {error}") from error
         return self._resource
 
     def process(self, messages: List[Message], tracker: Optional[DialogueStateTracker] = None) -> List[Message]:
         """Sets ``intent`` and ``intent_ranking``; the turns before are read from ``tracker``."""
-        context = turns_before(tracker)
+        context, before = turns_before(tracker), ranking_before(tracker)
         for message in messages:
             text = message.get(TEXT) or ""
             if not normalise(text) or self._classifier is None:
@@ -151,7 +170,10 @@ class BertIntentClassifier(GraphComponent):
                 message.set("intent_ranking", [], add_to_output=True)
                 continue
             prediction: Prediction = self._classifier.predict(text, message.get("context") or context)
-            ranking = [{"name": n, "confidence": c} for n, c in prediction.rankings["intent"][:_RANKED]]
+            ranked = prediction.rankings["intent"]
+            if self._flow is not None:
+                ranked = self._flow.read(ranked, before)
+            ranking = [{"name": n, "confidence": c} for n, c in ranked[:_RANKED]]
             message.set(INTENT, dict(ranking[0]), add_to_output=True)
             message.set("intent_ranking", ranking, add_to_output=True)
             message.set(PREDICTION, prediction)

@@ -45,7 +45,7 @@ class RasaModel:
 
     def __init__(self, processor: Any) -> None:
         self._processor = processor
-        self._remembered: OrderedDict[tuple[str, str | None, str | None], dict[str, Any]] = OrderedDict()
+        self._remembered: OrderedDict[tuple[str, str], dict[str, Any]] = OrderedDict()
         self._lock = threading.Lock()
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, name="kefu-rasa", daemon=True).start()
@@ -72,14 +72,15 @@ class RasaModel:
             raise ModelCorrupt(f"{reason} Train again: make train.") from error
         return cls(agent.processor)
 
-    def parse(self, text: str, context: str | None = None, earlier: str | None = None) -> Parsed:
-        """Reads a message; ``context`` is the agent's turn before it, ``earlier`` the customer's own."""
-        from rasa.shared.core.events import UserUttered
+    def parse(self, text: str, context: str | None = None, before: Sequence[Sequence[str]] = ()) -> Parsed:
+        """Reads a message.
 
-        tracker = self._tracker()
-        if earlier:
-            tracker.update(UserUttered(earlier), self._processor.domain)
-        if context:
+        Args:
+            context: the agent's turn before it.
+            before: in its place, everything said before as (speaker, text) pairs, oldest first, as in ``strategies``.
+        """
+        tracker = self._conversation(before) if before else self._tracker()
+        if context and not before:
             self._say(tracker, context)
         with self._lock:
             started = time.perf_counter()
@@ -103,20 +104,24 @@ class RasaModel:
             ModelError: the model has no strategy policy.
         """
         policy = self._policy()
-        tracker, previous = self._tracker(), None
-        for speaker, text, *strategy in context:
-            if speaker == "agent":
-                self._say(tracker, text, *strategy)
-                previous = text
-            elif speaker == "user":
-                self._hear(tracker, text, previous)
-            else:
-                raise DataError(f"'context' has the speaker {speaker!r}; speakers are 'user' and 'agent'.")
+        tracker = self._conversation(context)
         if facts is not None:
             self._tell(tracker, facts)
         with self._lock:
             ranked: list[tuple[str, float]] = policy.rank(tracker, observed=facts is not None)
         return ranked
+
+    def _conversation(self, turns: Sequence[Sequence[str]]) -> Any:
+        tracker, said = self._tracker(), ""
+        for speaker, text, *strategy in turns:
+            if speaker == "agent":
+                self._say(tracker, text, *strategy)
+            elif speaker == "user":
+                self._hear(tracker, text, said)
+            else:
+                raise DataError(f"'context' has the speaker {speaker!r}; speakers are 'user' and 'agent'.")
+            said += f"{speaker}\0{text}\0"
+        return tracker
 
     def _policy(self) -> Any:
         nodes = getattr(self._processor.graph_runner, "_instantiated_nodes", {})
@@ -143,11 +148,10 @@ class RasaModel:
         metadata = {"strategy": strategy} if strategy else None
         tracker.update(BotUttered(text, metadata=metadata), self._processor.domain)
 
-    def _hear(self, tracker: Any, text: str, previous: str | None) -> None:
+    def _hear(self, tracker: Any, text: str, said: str) -> None:
         from rasa.shared.core.events import UserUttered
 
-        latest = tracker.latest_message
-        key = (text, previous, latest.text if latest else None)
+        key = (said, text)
         data = self._remembered.get(key)
         if data is None:
             with self._lock:

@@ -29,7 +29,8 @@ def nlu(
     label_column: Annotated[str | None, typer.Option(help="Of csv and jsonl. By default label.")] = None,
     part: Annotated[str | None, typer.Option(help="Of smp2020: usual (the default) or virus.")] = None,
     encoder: Annotated[
-        str | None, typer.Option(help="bundled:NAME, a hub id or a folder. By default KEFU_ENCODER.")
+        str | None,
+        typer.Option(help="bundled:NAME, a hub id or a folder. By default the bundled one for the texts' language."),
     ] = None,
     epochs: Annotated[int | None, typer.Option(help="Passes over the training rows, at most.")] = None,
     learning_rate: Annotated[float | None, typer.Option(help="Of the encoder.")] = None,
@@ -51,11 +52,15 @@ def nlu(
     with stdout_kept(as_json):
         from kefu.benchmark_nlu import arguments_of, benchmark, reduced
         from kefu.evaluation.datasets import Options, read_dataset
-        from kefu.settings import settings
+        from kefu.pretrained import encoder_for
         from kefu.text_classifier.arguments import assignments
 
+        read = read_dataset(dataset, data, Options(text_column, label_column, part))
+        fitting = encoder or encoder_for(text for text, _ in read.train)
+        if frozen_layers is None and fitting.endswith("minilm-l6"):
+            frozen_layers = 0  # of its six layers none is to spare
         arguments = arguments_of(
-            encoder=encoder or settings().encoder,
+            encoder=fitting,
             epochs=epochs,
             learning_rate=learning_rate,
             batch_size=batch_size,
@@ -63,7 +68,6 @@ def nlu(
             seed=seed,
             **assignments(set_ or []),
         )
-        read = read_dataset(dataset, data, Options(text_column, label_column, part))
         rows = reduced(read, limit, shots, arguments.seed)
 
         def report(figures: dict[str, float]) -> None:

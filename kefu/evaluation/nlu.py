@@ -40,23 +40,23 @@ class Result(Protocol):
 class Parser(Protocol):
     """What is needed of kefu.rasa_bridge.RasaModel."""
 
-    def parse(self, text: str, context: str | None = None, earlier: str | None = None) -> Result:
+    def parse(self, text: str, context: str | None = None, before: Sequence[Sequence[str]] = ()) -> Result:
         """Reads one message."""
 
 
 @dataclass(frozen=True)
 class NluRow:
-    """A message with the agent's turn before it, the customer's own before that, and the labels that are known."""
+    """A message with the agent's turn before it, or everything said before it, and the labels that are known."""
 
     text: str
     context: str | None = None
     intent: str | None = None
     emotion: str | None = None
-    earlier: str | None = None
+    before: tuple[tuple[str, str], ...] = ()
 
 
 def read_nlu_rows(path: Path, transcripts: Path | None = None) -> list[NluRow]:
-    """Rows {text, context?, earlier?, intent?, emotion?} of a .jsonl file.
+    """Rows {text, context? or before?, intent?, emotion?} of a .jsonl file.
 
     With ``transcripts`` a row names its message: {dialogue, turn, …}.
 
@@ -73,15 +73,29 @@ def read_nlu_rows(path: Path, transcripts: Path | None = None) -> list[NluRow]:
 def _row(raw: Mapping[str, Any], where: str) -> NluRow:
     if not isinstance(raw.get("text"), str):
         raise DataError(f"{where}: 'text' must be a text. But it was: {raw.get('text')!r}")
-    for key, whose in (("context", "agent's"), ("earlier", "customer's")):
-        if raw.get(key) is not None and not isinstance(raw[key], str):
-            raise DataError(f"{where}: {key!r} must be a text, the {whose} previous turn. But it was: {raw[key]!r}")
+    context, before = raw.get("context") or None, raw.get("before") or []
+    if context is not None and not isinstance(context, str):
+        raise DataError(f"{where}: 'context' must be a text, the agent's previous turn. But it was: {context!r}")
+    if not isinstance(before, list) or not all(_is_turn(turn) for turn in before):
+        raise DataError(
+            f"{where}: 'before' must be pairs of a speaker, user or agent, and a text. But it was: {before!r}"
+        )
     for key, labels in (("intent", INTENTS), ("emotion", EMOTIONS)):
         value = raw.get(key)
         if value is not None and (not isinstance(value, str) or value not in labels):
             raise DataError(f"{where}: {key!r} has value {value!r}; known are {', '.join(labels)}.")
-    context, earlier = raw.get("context") or None, raw.get("earlier") or None
-    return NluRow(raw["text"], context, raw.get("intent"), raw.get("emotion"), earlier)
+    said = tuple((speaker, text) for speaker, text in before)
+    return NluRow(raw["text"], context, raw.get("intent"), raw.get("emotion"), said)
+
+
+def _is_turn(raw: Any) -> bool:
+    return (
+        isinstance(raw, (list, tuple))
+        and len(raw) == 2
+        and raw[0] in ("user", "agent")
+        and isinstance(raw[1], str)
+        and bool(raw[1])
+    )
 
 
 def evaluate_nlu(model: Parser, rows: Sequence[NluRow], on_row: Callable[[], None] | None = None) -> dict[str, Any]:
@@ -90,10 +104,10 @@ def evaluate_nlu(model: Parser, rows: Sequence[NluRow], on_row: Callable[[], Non
     Shares from 0 to 1. ``n`` counts the rows that carry the label.
     """
     for row in rows[:_WARM_UP]:
-        model.parse(row.text, row.context, row.earlier)
+        model.parse(row.text, row.context, row.before)
     results = []
     for row in rows:
-        results.append(model.parse(row.text, row.context, row.earlier))
+        results.append(model.parse(row.text, row.context, row.before))
         if on_row:
             on_row()
     figures: dict[str, Any] = figures_of(rows, results)

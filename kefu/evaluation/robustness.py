@@ -45,9 +45,9 @@ def evaluate_robustness(
         noisy = spoiled(rows, condition, share, seed)
         results = []
         for row in noisy:
-            key = row.text, row.context, row.earlier
+            key = row.text, row.context, row.before
             if key not in asked:
-                asked[key] = model.parse(row.text, row.context, row.earlier)
+                asked[key] = model.parse(row.text, row.context, row.before)
             results.append(asked[key])
             if on_row:
                 on_row()

@@ -67,10 +67,9 @@ def find(transcripts: Mapping[str, Transcript], raw: Mapping[str, Any], where: s
 
 
 def message_row(transcripts: Mapping[str, Transcript], raw: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """``raw`` with the customer's message as 'text', and what each side said last before it."""
+    """``raw`` with the customer's message as 'text', and everything said before it as 'before'."""
     transcript, index = find(transcripts, raw, where)
-    last = dict(transcript.before(index))
-    return {**raw, "text": transcript.turns[index][0], "context": last.get("agent"), "earlier": last.get("user")}
+    return {**raw, "text": transcript.turns[index][0], "before": [list(pair) for pair in transcript.before(index)]}
 
 
 def reply_row(transcripts: Mapping[str, Transcript], raw: Mapping[str, Any], where: str) -> dict[str, Any]:

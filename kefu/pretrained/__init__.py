@@ -6,17 +6,20 @@
 from __future__ import annotations
 
 import os
+import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from kefu.errors import ModelNotFound
-from kefu.pretrained import adapter, e5, gemma
+from kefu.pretrained import adapter, e5, gemma, minilm
 from kefu.pretrained.store import converted, sha256
 from kefu.settings import settings
 
-__all__ = ["BUNDLED", "resolve"]
+__all__ = ["BUNDLED", "encoder_for", "resolve"]
 
 # name -> (conversion, version of the conversion: raise it when what convert() writes changes)
-BUNDLED = {"e5-small": (e5.convert, 1), "gemma-3-270m": (gemma.convert, 1)}
+BUNDLED = {"e5-small": (e5.convert, 1), "minilm-l6": (minilm.convert, 1), "gemma-3-270m": (gemma.convert, 1)}
+_HAN = re.compile(r"[\u3400-\u9fff]")
 
 
 def resolve(name: str) -> Path:
@@ -47,6 +50,11 @@ def resolve(name: str) -> Path:
     if name.startswith((".", "/", "~")) or (name.count("/") != 1 and "/" in name):
         raise ModelNotFound(f"There is no folder {name!r}.")
     return _from_hub(name)
+
+
+def encoder_for(texts: Iterable[str]) -> str:
+    """The bundled encoder for texts: that of Chinese and English where any has a Chinese character, else English's."""
+    return "bundled:e5-small" if any(_HAN.search(text) for text in texts) else "bundled:minilm-l6"
 
 
 def _with_adapter(base: str, folder: Path) -> Path:

@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 import pytest
 from rasa.engine.storage.resource import Resource
-from rasa.shared.core.events import ActionExecuted, BotUttered, Event, SlotSet, UserUttered
+from rasa.shared.core.events import ActionExecuted, BotUttered, Event, Restarted, SlotSet, UserUttered
 from rasa.shared.core.trackers import DialogueStateTracker
 from rasa.shared.exceptions import InvalidConfigException
 from rasa.shared.nlu.constants import ENTITIES, INTENT, TEXT
 from rasa.shared.nlu.training_data.message import Message
 
 from components.emotion_classifier import BertEmotionClassifier
-from components.intent_classifier import BertIntentClassifier, dialogue_examples, to_example, turns_before
+from components.intent_classifier import BertIntentClassifier, dialogues_in, ranking_before, to_example, turns_before
 from kefu.taxonomy import EMOTIONS
 from kefu.text_classifier import Prediction
+from kefu.text_classifier.examples import from_dialogues
+from kefu.text_classifier.flow import Flow
 from tests.components.conftest import Room
 
 DIALOGUE = """
@@ -68,6 +70,27 @@ def test_what_both_sides_said_last_is_the_context(room: Room) -> None:
     command = [UserUttered("在吗"), BotUttered("在的"), UserUttered("/give_feedback{}")]
     assert turns_before(tracker(*command)) == "在吗 | 在的"
     assert turns_before(None) is None
+
+
+def heard(intent: str) -> UserUttered:
+    ranking = [{"name": intent, "confidence": 0.9}, {"name": "intent_19", "confidence": 0.1}]
+    return UserUttered("在吗", {"name": intent, "confidence": 0.9}, parse_data={"intent_ranking": ranking})
+
+
+def test_the_customers_message_before_weighs(room: Room) -> None:
+    labels = tuple(f"intent_{i}" for i in range(20))
+    follows = np.full((20, 20), 0.01)
+    follows[3, 7] = 1 - 0.19
+    flow = Flow(labels, follows, weight=1.0)
+    config = BertIntentClassifier.get_default_config()
+    component = BertIntentClassifier(config, room.storage, Resource("x"), Scripted(), flow)  # type: ignore[arg-type]
+    found = []
+    for said in ([heard("intent_3"), BotUttered("在的")], [heard("intent_3"), Restarted()], []):
+        message = Message(data={TEXT: "退款"})
+        component.process([message], tracker=tracker(*said))
+        found.append(message.get(INTENT)["name"])
+    assert found == ["intent_7", "intent_0", "intent_0"]
+    assert ranking_before(None) == []
 
 
 def test_rasa_hands_the_conversation_over() -> None:
@@ -130,7 +153,7 @@ def test_examples_carry_their_metadata() -> None:
 
 def test_dialogues_teach_each_turn_in_its_context(tmp_path: Path) -> None:
     (tmp_path / "d.yml").write_text(DIALOGUE, encoding="utf-8")
-    first, second = dialogue_examples([str(tmp_path), str(tmp_path / "absent")])
+    first, second = from_dialogues(dialogues_in([str(tmp_path), str(tmp_path / "absent")]))
     assert (first.text, first.context) == ("钱呢", None)
     assert (second.text, second.context) == ("0816", "钱呢 | 谢谢")
     assert second.labels == {"intent": "provide_info", "emotion": "neutral"}

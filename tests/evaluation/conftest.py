@@ -25,7 +25,7 @@ class TableModel:
     def __init__(self) -> None:
         self.contexts: list[str | None] = []
 
-    def parse(self, text: str, context: str | None = None, earlier: str | None = None) -> Answer:
+    def parse(self, text: str, context: str | None = None, before: Any = ()) -> Answer:
         self.contexts.append(context)
         intent, _, emotion = text.partition(":")
         return Answer(intent or None, 0.9, emotion or None, float(len(text)))

@@ -84,7 +84,7 @@ class Brittle:
     def __init__(self) -> None:
         self.read: list[str] = []
 
-    def parse(self, text: str, context: str | None = None, earlier: str | None = None) -> Any:
+    def parse(self, text: str, context: str | None = None, before: Any = ()) -> Any:
         self.read.append(text)
         plain = OpenCC("t2s").convert(unicodedata.normalize("NFKC", text))
         intent, emotion = self.KNOWN.get(plain, (None, None))

@@ -35,8 +35,9 @@ def test_a_message_gets_what_both_sides_said_before(tmp_path: Path, transcripts:
         [{"dialogue": "d1", "turn": i, "intent": "greet", "emotion": "neutral"} for i in (0, 2)],
     )
     first, last = read_nlu_rows(labels, transcripts)
-    assert (first.text, first.context, first.earlier) == ("在吗", None, None)
-    assert (last.text, last.context, last.earlier) == ("多久到", "在的，什么事呢", "退款")
+    assert (first.text, first.context, first.before) == ("在吗", None, ())
+    said = (("user", "在吗"), ("agent", "在的，什么事呢"), ("user", "退款"))
+    assert (last.text, last.context, last.before) == ("多久到", None, said)
 
 
 def test_a_reply_gets_all_that_was_said(tmp_path: Path, transcripts: Path) -> None:

