@@ -77,6 +77,20 @@ def benchmark(
         classifier = Classifier(save(trained, Path(folder), arguments.max_tokens))
         texts = [*(text for text, _ in dataset.test), *dataset.out_of_scope]
         predicted, milliseconds = _classify(classifier, texts)
+    return _figures(dataset, predicted, milliseconds, train_seconds)
+
+
+def benchmark_stock(dataset: Dataset) -> dict[str, Any]:
+    """The same figures of Rasa's own default pipeline (kefu.evaluation.stock)."""
+    from kefu.evaluation.stock import stock_rasa
+
+    predicted, train_seconds, milliseconds = stock_rasa(dataset)
+    return _figures(dataset, predicted, milliseconds, train_seconds)
+
+
+def _figures(
+    dataset: Dataset, predicted: Sequence[str], milliseconds: Sequence[float], train_seconds: float
+) -> dict[str, Any]:
     gold = [label for _, label in dataset.test]
     figures = {
         "n_train": len(dataset.train),

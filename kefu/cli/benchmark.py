@@ -43,6 +43,7 @@ def nlu(
     shots: Annotated[int | None, typer.Option(min=1, help="Train on so many rows a label.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Use so many rows of each part, for a quick look.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the rows drawn, the order and the dropout.")] = None,
+    stock: Annotated[bool, typer.Option(help="Also train Rasa's own default pipeline (DIET) on the rows.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
 ) -> None:
     """Trains the classifier on a data set; prints accuracy, macro-F1, seconds and latency of the int8 model.
@@ -50,7 +51,7 @@ def nlu(
     clinc150 trains out-of-scope as one more class: accuracy is taken in scope, oos_recall on the rest.
     """
     with stdout_kept(as_json):
-        from kefu.benchmark_nlu import arguments_of, benchmark, reduced
+        from kefu.benchmark_nlu import arguments_of, benchmark, benchmark_stock, reduced
         from kefu.evaluation.datasets import Options, read_dataset
         from kefu.pretrained import encoder_for
         from kefu.text_classifier.arguments import assignments
@@ -75,9 +76,15 @@ def nlu(
             typer.echo(f"epoch {figures['epoch']:.0f}/{arguments.epochs}  {told}", err=True)
 
         typer.echo(f"Fine-tuning {arguments.encoder} on {len(rows.train)} rows of {dataset}", err=True)
-        figures = benchmark(rows, arguments, on_epoch=report)
+        figures = {"kefu": benchmark(rows, arguments, on_epoch=report)}
+        if stock:
+            typer.echo("Training Rasa's default pipeline", err=True)
+            figures["stock Rasa"] = benchmark_stock(rows)
     if as_json:
-        typer.echo(json.dumps(figures))
+        typer.echo(json.dumps(figures if stock else figures["kefu"]))
         return
-    for name, value in figures.items():
-        typer.echo(f"{name:14} {json.dumps(value) if not isinstance(value, float) else f'{value:.4f}'}")
+    for whose, values in figures.items():
+        if stock:
+            typer.echo(f"\n{whose}")
+        for name, value in values.items():
+            typer.echo(f"{name:14} {json.dumps(value) if not isinstance(value, float) else f'{value:.4f}'}")
