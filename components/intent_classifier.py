@@ -81,14 +81,15 @@ class BertIntentClassifier(GraphComponent):
 
     The config takes the fields of TrainingArguments, ``dialogues`` (folders whose customers' turns are examples too,
     each in its context, and which teach how intents follow one another), ``flow`` (how much the customer's message
-    before weighs, 0 for not at all), ``emotion_weight`` (share of the emotion task in the loss) and ``threads`` (CPU
-    threads of a prediction). Messages keep both heads' output for BertEmotionClassifier.
+    before weighs, 0 for not at all), ``emotion_weight`` (share of the emotion task in the loss), ``threads`` (CPU
+    threads of a prediction) and ``report`` (a folder for pictures and tables of the training; empty for none). Messages
+    keep both heads' output for BertEmotionClassifier.
     """
 
     @staticmethod
     def get_default_config() -> Dict[Text, Any]:
         arguments = {name: f.default for name, f in TrainingArguments.__dataclass_fields__.items()}
-        return {**arguments, "dialogues": [], "flow": 0.5, "emotion_weight": 0.7, "threads": 1}
+        return {**arguments, "dialogues": [], "flow": 0.5, "emotion_weight": 0.7, "threads": 1, "report": ""}
 
     @staticmethod
     def required_packages() -> List[Text]:
@@ -121,6 +122,8 @@ class BertIntentClassifier(GraphComponent):
         texts(cls.__name__, config, "dialogues")
         number(cls.__name__, config, "emotion_weight", below=100)
         number(cls.__name__, config, "flow", below=10)
+        if not isinstance(config["report"], str):
+            raise InvalidConfigException(f"{cls.__name__}: 'report' must be a text. But it was: {config['report']!r}")
         whole_number(cls.__name__, config, "threads", least=1)
         return cls(config, model_storage, resource)
 
@@ -153,7 +156,8 @@ class BertIntentClassifier(GraphComponent):
             dialogues = dialogues_in(self._config["dialogues"])
             examples += from_dialogues(dialogues)
             with self._storage.write_to(self._resource) as folder:
-                trained = train_joint(examples, self._arguments, float(self._config["emotion_weight"]), folder)
+                report = Path(self._config["report"]) if self._config["report"] else None
+                trained = train_joint(examples, self._arguments, float(self._config["emotion_weight"]), folder, report)
                 if dialogues and self._config["flow"]:
                     Flow.learn(dialogues, trained.network.tasks[0].labels, float(self._config["flow"])).save(folder)
         except KefuError as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,5 +28,22 @@ def confusion_matrix(pairs: Sequence[tuple[str, str]], labels: Sequence[str], fi
         if count:
             shade = "white" if shares[row, column] > 0.5 else "black"
             axes.text(column, row, str(count), ha="center", va="center", color=shade, fontsize=8)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(file, dpi=110)
+
+
+def curves(series: Mapping[str, Sequence[float]], across: str, file: Path) -> None:
+    """Draws each of ``series`` over 1, 2, 3 … in a field of its own, ``across`` under all of them."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import MaxNLocator
+
+    fields = max(1, len(series))
+    figure = Figure(figsize=(3.6 * fields, 3.0), layout="constrained")
+    for place, (name, values) in enumerate(series.items(), 1):
+        axes = figure.add_subplot(1, fields, place)
+        axes.plot(range(1, len(values) + 1), values, marker="o")
+        axes.set_title(name, fontsize=10)
+        axes.set_xlabel(across)
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     file.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(file, dpi=110)

@@ -46,6 +46,7 @@ Logits = dict[str, torch.Tensor]
 class Trained:
     """What a run yields: the network, the encoder's folder, a temperature for each task, and how it went.
 
+    ``judged`` has for each task the labels of the held-out examples and what the network that is kept says of them.
     A LoRA is still beside the network's own matrices, for ``adapter.save``; ``adapter.merge`` adds it to them.
     """
 
@@ -53,6 +54,7 @@ class Trained:
     folder: Path
     temperatures: dict[str, float]
     history: list[dict[str, float]] = field(default_factory=list)
+    judged: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
 
 
 def _batches(lengths: Sequence[int], size: int, generator: np.random.Generator | None) -> Iterator[list[int]]:
@@ -265,20 +267,24 @@ def _new_network(folder: Path, tasks: Sequence[Task], arguments: TrainingArgumen
     return network
 
 
+def _judged(tasks: Sequence[Task], logits: Logits, targets: Logits) -> dict[str, tuple[list[str], list[str]]]:
+    """{task: (labels, predictions)} of the examples that carry the task's label."""
+    found = {}
+    for task in tasks:
+        known = targets[task.name] != IGNORE
+        gold = [task.labels[i] for i in targets[task.name][known]]
+        found[task.name] = gold, [task.labels[i] for i in logits[task.name][known].argmax(-1)]
+    return found
+
+
 def _train_once(
     run: _Run, held_inputs: Inputs, held_targets: Logits, on_epoch: Callable[[dict[str, float]], None] | None
 ) -> tuple[float, list[dict[str, float]]]:
     """Leaves the best epoch's parameters in the network; returns its score and every epoch's figures."""
 
     def judge() -> dict[str, float]:
-        logits = run.logits(held_inputs) if held_inputs else {}
-        figures = {}
-        for task in run.tasks if logits else ():
-            known = held_targets[task.name] != IGNORE
-            gold = [task.labels[i] for i in held_targets[task.name][known]]
-            predicted = [task.labels[i] for i in logits[task.name][known].argmax(-1)]
-            figures[f"held_out_{task.name}_f1"] = macro_f1(gold, predicted) if gold else 0.0
-        return figures
+        judged = _judged(run.tasks, run.logits(held_inputs), held_targets) if held_inputs else {}
+        return {f"held_out_{task}_f1": macro_f1(gold, said) for task, (gold, said) in judged.items()}
 
     run.contrast()
     run.probe()
@@ -346,8 +352,10 @@ def train(
         mean = {name: value / arguments.models + mean.get(name, 0.0) for name, value in state.items()}
     run.network.load_state_dict(mean, strict=False)
     temperatures = {t.name: 1.0 for t in tasks}
+    judged = {}
     if held:
         logits = run.logits(held_inputs)
         temperatures = {t.name: fit_temperature(logits[t.name], held_targets[t.name]) for t in tasks}
+        judged = _judged(tasks, logits, held_targets)
     run.network.to("cpu").eval()
-    return Trained(run.network, folder, temperatures, history)
+    return Trained(run.network, folder, temperatures, history, judged)

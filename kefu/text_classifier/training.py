@@ -17,6 +17,7 @@ from kefu.text_classifier.classifier import save
 from kefu.text_classifier.examples import Example, from_dialogues
 from kefu.text_classifier.export import check_parity
 from kefu.text_classifier.model import Task
+from kefu.text_classifier.report import write_report
 from kefu.text_classifier.text import model_input
 from kefu.text_classifier.tokenizer import load_tokenizer
 from kefu.text_classifier.trainer import Trained, train
@@ -35,9 +36,16 @@ def tasks_of(examples: Sequence[Example]) -> list[Task]:
 
 
 def train_joint(
-    examples: Sequence[Example], arguments: TrainingArguments, emotion_weight: float, folder: Path
+    examples: Sequence[Example],
+    arguments: TrainingArguments,
+    emotion_weight: float,
+    folder: Path,
+    report: Path | None = None,
 ) -> Trained:
     """Fine-tunes on ``examples`` and saves the int8 graph for ``Classifier`` into ``folder``.
+
+    Args:
+        report: a folder for pictures and tables of how it went.
 
     Raises:
         DataError: too few labels.
@@ -45,7 +53,7 @@ def train_joint(
     """
     total = arguments.epochs
 
-    def report(figures: dict[str, float]) -> None:
+    def tell(figures: dict[str, float]) -> None:
         left = (total - figures["epoch"]) * figures["seconds"]
         scores = ", ".join(f"{k} {v:.3f}" for k, v in figures.items() if k.startswith("held_out"))
         print(
@@ -55,11 +63,13 @@ def train_joint(
         )
 
     print(f"Fine-tuning {arguments.encoder} on {len(examples)} examples", flush=True)
-    trained = train(examples, tasks_of(examples), arguments, {"emotion": emotion_weight}, on_epoch=report)
+    trained = train(examples, tasks_of(examples), arguments, {"emotion": emotion_weight}, on_epoch=tell)
     save(trained, folder, arguments.max_tokens)
     step = max(1, len(examples) // _PROBES)
     probes = [model_input(e.text, e.context) for e in examples[::step]]
     shares = check_parity(trained.network, folder / "model.onnx", load_tokenizer(folder, arguments.max_tokens), probes)
+    if report is not None:
+        write_report(trained, report)
     logger.info("int8 graph agrees with torch: %s", {k: round(v, 4) for k, v in shares.items()})
     return trained
 
