@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import atexit
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any, Dict, List, Optional, Text, Tuple
 
@@ -64,6 +67,14 @@ def turns_before(tracker: Optional[DialogueStateTracker]) -> Optional[Text]:
     return history(agent, customer)
 
 
+def _kept(folder: Path) -> Path:
+    """A copy of a stored classifier that outlives the storage's own, for this process."""
+    copy = Path(tempfile.mkdtemp(prefix="kefu-finetune-"))
+    atexit.register(shutil.rmtree, copy, ignore_errors=True)
+    shutil.copytree(folder, copy, dirs_exist_ok=True)
+    return copy
+
+
 def ranking_before(tracker: Optional[DialogueStateTracker]) -> List[Tuple[Text, float]]:
     """The intents of the customer's message before, likeliest first; empty where there was none or it was a click."""
     for event in reversed(tracker.events) if tracker else ():
@@ -102,9 +113,10 @@ class BertIntentClassifier(GraphComponent):
         resource: Resource,
         classifier: Optional[Classifier] = None,
         flow: Optional[Flow] = None,
+        previous: Optional[Path] = None,
     ) -> None:
         self._config, self._storage, self._resource, self._classifier = config, storage, resource, classifier
-        self._flow = flow
+        self._flow, self._previous = flow, previous
         try:
             self._arguments = TrainingArguments.from_config(config)
         except SettingsError as error:
@@ -136,8 +148,10 @@ class BertIntentClassifier(GraphComponent):
         execution_context: ExecutionContext,
         **kwargs: Any,
     ) -> "BertIntentClassifier":
-        offload.install()
         with model_storage.read_from(resource) as folder:
+            if execution_context.is_finetuning:
+                return cls(config, model_storage, resource, previous=_kept(folder))
+            offload.install()
             return cls(config, model_storage, resource, Classifier(folder, int(config["threads"])), Flow.load(folder))
 
     @classmethod
@@ -148,7 +162,11 @@ class BertIntentClassifier(GraphComponent):
         return digest_of(config["dialogues"], str(config["encoder"]))
 
     def train(self, training_data: TrainingData) -> Resource:
-        """Fine-tunes, exports to ONNX int8, checks the export against torch."""
+        """Fine-tunes, exports to ONNX int8, checks the export against torch.
+
+        With ``rasa train --finetune`` it goes on from the model before. Rasa hands over all examples, old and new, so
+        that no label is forgotten.
+        """
         from kefu.text_classifier.training import train_joint
 
         examples = [e for m in training_data.nlu_examples if (e := to_example(m)) is not None]
@@ -157,7 +175,8 @@ class BertIntentClassifier(GraphComponent):
             examples += from_dialogues(dialogues)
             with self._storage.write_to(self._resource) as folder:
                 report = Path(self._config["report"]) if self._config["report"] else None
-                trained = train_joint(examples, self._arguments, float(self._config["emotion_weight"]), folder, report)
+                weight = float(self._config["emotion_weight"])
+                trained = train_joint(examples, self._arguments, weight, folder, report, self._previous)
                 if dialogues and self._config["flow"]:
                     Flow.learn(dialogues, trained.network.tasks[0].labels, float(self._config["flow"])).save(folder)
         except KefuError as error:

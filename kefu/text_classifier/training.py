@@ -10,6 +10,7 @@ from typing import Any
 
 from kefu.dataset.nlu import read_nlu
 from kefu.dialogues import read_dialogues
+from kefu.errors import DataError
 from kefu.pretrained import adapter
 from kefu.taxonomy import EMOTIONS
 from kefu.text_classifier.arguments import TrainingArguments
@@ -18,6 +19,7 @@ from kefu.text_classifier.examples import Example, from_dialogues
 from kefu.text_classifier.export import check_parity
 from kefu.text_classifier.model import Task
 from kefu.text_classifier.report import write_report
+from kefu.text_classifier.restore import restore
 from kefu.text_classifier.text import model_input
 from kefu.text_classifier.tokenizer import load_tokenizer
 from kefu.text_classifier.trainer import Trained, train
@@ -41,15 +43,17 @@ def train_joint(
     emotion_weight: float,
     folder: Path,
     report: Path | None = None,
+    previous: Path | None = None,
 ) -> Trained:
     """Fine-tunes on ``examples`` and saves the int8 graph for ``Classifier`` into ``folder``.
 
     Args:
         report: a folder for pictures and tables of how it went.
+        previous: a folder that this function wrote, whose network is trained further in place of the encoder.
 
     Raises:
-        DataError: too few labels.
-        ModelError: the export does not agree with the network.
+        DataError: too few labels, or one that the previous network does not know.
+        ModelError: the export does not agree with the network, or the previous one cannot be rebuilt.
     """
     total = arguments.epochs
 
@@ -62,8 +66,13 @@ def train_joint(
             flush=True,
         )
 
-    print(f"Fine-tuning {arguments.encoder} on {len(examples)} examples", flush=True)
-    trained = train(examples, tasks_of(examples), arguments, {"emotion": emotion_weight}, on_epoch=tell)
+    tasks, network = tasks_of(examples), None
+    if previous is not None:
+        network = restore(previous, arguments.dropout, arguments.encoder_dropout)
+        tasks = _known_tasks(tasks, network.tasks)
+    print(f"Fine-tuning {previous or arguments.encoder} on {len(examples)} examples", flush=True)
+    weights = {"emotion": emotion_weight}
+    trained = train(examples, tasks, arguments, weights, on_epoch=tell, network=network, folder=previous)
     save(trained, folder, arguments.max_tokens)
     step = max(1, len(examples) // _PROBES)
     probes = [model_input(e.text, e.context) for e in examples[::step]]
@@ -72,6 +81,17 @@ def train_joint(
         write_report(trained, report)
     logger.info("int8 graph agrees with torch: %s", {k: round(v, 4) for k, v in shares.items()})
     return trained
+
+
+def _known_tasks(found: Sequence[Task], known: Sequence[Task]) -> list[Task]:
+    """The tasks of a network; DataError where an example has a label that it lacks."""
+    labels = {task.name: set(task.labels) for task in known}
+    for task in found:
+        if new := sorted(set(task.labels) - labels.get(task.name, set())):
+            raise DataError(
+                f"The model before does not know the {task.name} {new[0]!r}. Train without --finetune: rasa train."
+            )
+    return list(known)
 
 
 def labelled(data: Path, dialogues: bool = True) -> list[Example]:

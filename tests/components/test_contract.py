@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import yaml
-from rasa.engine.graph import GraphComponent
+from rasa.engine.graph import ExecutionContext, GraphComponent, GraphSchema
 from rasa.shared.exceptions import InvalidConfigException
 from rasa.shared.nlu.constants import ENTITIES, INTENT, TEXT
 from rasa.shared.nlu.training_data.message import Message
@@ -239,3 +239,31 @@ def test_training_data_that_cannot_teach_is_named(
     with pytest.raises(InvalidConfigException) as caught:
         created.train(data)
     assert said in str(caught.value)
+
+
+def test_finetuning_goes_on_from_the_model_before(
+    tiny_encoder: Path, training_data: TrainingData, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It starts from the trained heads, so that a touch of training keeps what was learned."""
+    config = configs(tiny_encoder)[BertIntentClassifier]
+    first = Room(tmp_path / "first")
+    first.create(BertIntentClassifier, **config).train(training_data)
+    going_on = Room(tmp_path / "first", ExecutionContext(GraphSchema({}), is_finetuning=True))
+    gentle = {**config, "epochs": 1, "learning_rate": 1e-6, "head_learning_rate": 1e-6}
+    going_on.load(BertIntentClassifier, **gentle).train(training_data)
+    read = first.load(BertIntentClassifier, **config)
+    for intent, stems in STEMS.items():
+        message = Message(data={TEXT: stems[-1]})
+        read.process([message])
+        assert message.get(INTENT)["name"] == intent
+    assert "kefu-finetune" in capsys.readouterr().out
+
+
+def test_finetuning_knows_no_new_intent(tiny_encoder: Path, training_data: TrainingData, tmp_path: Path) -> None:
+    config = configs(tiny_encoder)[BertIntentClassifier]
+    room = Room(tmp_path)
+    room.create(BertIntentClassifier, **config).train(training_data)
+    room.context = ExecutionContext(GraphSchema({}), is_finetuning=True)
+    more = training_data.merge(TrainingData([Message.build("唱首歌", "chitchat")]))
+    with pytest.raises(InvalidConfigException, match="does not know the intent 'chitchat'"):
+        room.load(BertIntentClassifier, **config).train(more)
