@@ -15,14 +15,15 @@ def encoder(
     out: Annotated[Path, typer.Option(help="Folder for the adapter.")] = Path("components/adapter"),
     base: Annotated[str, typer.Option(help="bundled:NAME, a hub id or a folder; empty takes KEFU_ENCODER.")] = "",
     epochs: Annotated[int, typer.Option(help="Passes over the examples; the best one is kept.")] = 5,
-    learning_rate: Annotated[float, typer.Option(help="The peak of the schedule.")] = 1e-3,
-    rank: Annotated[int, typer.Option(help="Rank of the LoRA matrices.")] = 16,
+    learning_rate: Annotated[float, typer.Option(help="The peak of the schedule; about 1e-3 with --lora.")] = 3e-4,
+    rank: Annotated[int, typer.Option(min=1, help="Rank of the adapter's matrices.")] = 32,
+    lora: Annotated[bool, typer.Option(help="Train the adapter alone: slower here, but needs less memory.")] = False,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="Any other training argument, as name=value; may be given several times."),
     ] = None,
 ) -> None:
-    """Adapt all layers of the encoder to the shop's language; `rasa train` then starts from there and takes minutes.
+    """Adapt the encoder's layers to the shop's language; `rasa train` then starts from there and takes minutes.
 
     It learns intent and emotion from data/nlu and data/dialogues, all but the tenth that `rasa train` is judged by.
     Half an hour to an hour on two idle cores; once in a while is enough.
@@ -32,7 +33,8 @@ def encoder(
     from kefu.text_classifier.training import adapt
 
     chosen = {"encoder": base or settings().encoder, "epochs": epochs, "learning_rate": learning_rate}
-    card = adapt(settings().data_dir, out, {**chosen, "lora_rank": rank, **assignments(set_ or [])}, typer.echo)
+    arguments = {**chosen, "lora_rank": rank if lora else 0, **assignments(set_ or [])}
+    card = adapt(settings().data_dir, out, arguments, rank, typer.echo)
     typer.echo(f"{out}: {card['examples']} examples, {card['seconds']:.0f} s, {card['held_out']}")
 
 

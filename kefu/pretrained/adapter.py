@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from torch import nn
 
 WEIGHTS, CARD = "adapter.safetensors", "adapter.json"
+_SCALE = 2  # of the products of an adapter's matrices
 _TARGETS = ["query", "key", "value", "dense"]  # every matrix of a BERT layer
 
 
@@ -25,7 +26,7 @@ def add(encoder: nn.Module, rank: int) -> None:
     """Puts trainable matrices of ``rank`` beside every matrix of the encoder's layers, and fixes the rest."""
     from peft import LoraConfig, inject_adapter_in_model
 
-    config = LoraConfig(r=rank, lora_alpha=2 * rank, lora_dropout=0.0, target_modules=_TARGETS)
+    config = LoraConfig(r=rank, lora_alpha=_SCALE * rank, lora_dropout=0.0, target_modules=_TARGETS)
     inject_adapter_in_model(config, encoder)
 
 
@@ -38,6 +39,31 @@ def merge(encoder: nn.Module) -> None:
             module.merge()
             parent, _, child = name.rpartition(".")
             setattr(encoder.get_submodule(parent), child, module.get_base_layer())
+
+
+def approximation(tuned: nn.Module, source: Path, rank: int) -> nn.Module:
+    """The encoder in ``source`` with the adapter of ``rank`` that comes nearest to ``tuned``, not merged.
+
+    What a training changed in a matrix is cut to its largest singular values, the best that a matrix of that rank
+    can do (Eckart and Young 1936). Biases and norms stay those of ``source``.
+    """
+    import torch
+    from transformers import AutoModel
+
+    encoder = AutoModel.from_pretrained(source, dtype=torch.float32, add_pooling_layer=False)
+    add(encoder, rank)
+    wanted = tuned.state_dict()
+    own = dict(encoder.named_parameters())
+    for name, matrix in own.items():
+        if ".base_layer.weight" not in name:
+            continue
+        stem = name.removesuffix(".base_layer.weight")
+        left, values, right = torch.linalg.svd(wanted[f"{stem}.weight"].float() - matrix.detach(), full_matrices=False)
+        root = values[:rank].sqrt()
+        with torch.no_grad():
+            own[f"{stem}.lora_A.default.weight"].copy_(root[:, None] * right[:rank])
+            own[f"{stem}.lora_B.default.weight"].copy_(left[:, :rank] * root / _SCALE)
+    return encoder
 
 
 def save(encoder: nn.Module, folder: Path, card: Mapping[str, Any]) -> None:

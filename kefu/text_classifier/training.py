@@ -11,7 +11,7 @@ from typing import Any
 from kefu.dataset.nlu import read_nlu
 from kefu.dialogues import read_dialogues
 from kefu.errors import DataError
-from kefu.pretrained import adapter
+from kefu.pretrained import adapter, resolve
 from kefu.taxonomy import EMOTIONS
 from kefu.text_classifier.arguments import TrainingArguments
 from kefu.text_classifier.classifier import save
@@ -102,12 +102,18 @@ def labelled(data: Path, dialogues: bool = True) -> list[Example]:
 
 
 def adapt(
-    data: Path, folder: Path, arguments: Mapping[str, Any], report: Callable[[str], None], emotion_weight: float = 0.7
+    data: Path,
+    folder: Path,
+    arguments: Mapping[str, Any],
+    rank: int,
+    report: Callable[[str], None],
+    emotion_weight: float = 0.7,
 ) -> dict[str, Any]:
-    """Trains a LoRA on ``data`` and writes it to ``folder``; returns its card.
+    """Adapts an encoder to ``data`` and writes the adapter to ``folder``; returns its card.
 
     Args:
-        arguments: fields of TrainingArguments; no layer is frozen unless they say so.
+        arguments: fields of TrainingArguments; no layer is frozen unless they say so. With a lora_rank that LoRA is
+            trained; with 0 the layers' own weights are, and what changed is cut to ``rank``.
 
     Raises:
         SettingsError: a value is out of range.
@@ -126,11 +132,14 @@ def adapt(
     best = max(trained.history, key=lambda f: sum(v for name, v in f.items() if name.startswith("held_out")))
     card = {
         "encoder": chosen.encoder,
-        "rank": chosen.lora_rank,
+        "rank": rank,
         "examples": len(examples),
         "seconds": round(time.perf_counter() - started),
         "held_out": {name: round(value, 4) for name, value in best.items() if name.startswith("held_out")},
         "arguments": {name: value for name, value in vars(chosen).items() if name != "encoder"},
     }
-    adapter.save(trained.network.encoder, folder, card)
+    encoder = trained.network.encoder
+    if not chosen.lora_rank:
+        encoder = adapter.approximation(encoder, resolve(chosen.encoder), rank)
+    adapter.save(encoder, folder, card)
     return card

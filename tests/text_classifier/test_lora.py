@@ -44,6 +44,21 @@ def test_saved_and_merged_it_gives_what_was_trained(toy: Toy, tiny_encoder: Path
     assert all(p.requires_grad for p in fresh.parameters())
 
 
+def test_a_full_training_is_cut_to_an_adapter(toy: Toy, tiny_encoder: Path, tmp_path: Path) -> None:
+    """Nearer with a higher rank, and with the matrices' own rank all of what was trained but biases and norms."""
+    run = train(examples(), tasks(), toy.arguments(epochs=2, learning_rate=1e-2))
+    tuned = run.network.encoder
+    name = "encoder.layer.0.attention.self.query"
+    gaps = []
+    for rank in (1, 4, tuned.config.hidden_size):
+        adapter.save(adapter.approximation(tuned, tiny_encoder, rank), tmp_path / str(rank), {})
+        fresh = MultiTaskClassifier.from_pretrained(tiny_encoder, tasks()).encoder
+        adapter.apply(fresh, tmp_path / str(rank))
+        gap = fresh.get_submodule(name).weight - tuned.get_submodule(name).weight
+        gaps.append(float(gap.detach().norm()))
+    assert gaps[0] > gaps[1] > gaps[2] and gaps[2] < 1e-2
+
+
 def test_training_starts_from_the_adapter(toy: Toy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("KEFU_CACHE_DIR", str(tmp_path / "cache"))
     settings.cache_clear()
