@@ -42,6 +42,7 @@ def nlu(
     ] = None,
     shots: Annotated[int | None, typer.Option(min=1, help="Train on so many rows a label.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Use so many rows of each part, for a quick look.")] = None,
+    out: Annotated[Path | None, typer.Option(help="A folder to keep the trained classifier in.")] = None,
     seed: Annotated[int | None, typer.Option(help="Of the rows drawn, the order and the dropout.")] = None,
     stock: Annotated[bool, typer.Option(help="Also train Rasa's own default pipeline (DIET) on the rows.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")] = False,
@@ -76,7 +77,7 @@ def nlu(
             typer.echo(f"epoch {figures['epoch']:.0f}/{arguments.epochs}  {told}", err=True)
 
         typer.echo(f"Fine-tuning {arguments.encoder} on {len(rows.train)} rows of {dataset}", err=True)
-        figures = {"kefu": benchmark(rows, arguments, on_epoch=report)}
+        figures = {"kefu": benchmark(rows, arguments, on_epoch=report, out=out)}
         if stock:
             typer.echo("Training Rasa's default pipeline", err=True)
             figures["stock Rasa"] = benchmark_stock(rows)

@@ -38,6 +38,49 @@ def encoder(
     typer.echo(f"{out}: {card['examples']} examples, {card['seconds']:.0f} s, {card['held_out']}")
 
 
+@app.command("search")
+def search_(
+    trials: Annotated[int, typer.Option(min=1, help="Trainings, at most.")] = 20,
+    minutes: Annotated[float | None, typer.Option(help="After which no training begins.")] = None,
+    argument: Annotated[
+        list[str] | None, typer.Option(help="Search this argument; may be given several times. By default all ten.")
+    ] = None,
+    config: Annotated[Path, typer.Option(help="Its intent classifier's arguments are gone from.")] = Path("config.yml"),
+    storage: Annotated[Path, typer.Option(help="SQLite file of the trials; a search in it is gone on with.")] = Path(
+        "var/search.db"
+    ),
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Any other training argument, as name=value; may be given several times."),
+    ] = None,
+) -> None:
+    """Search for better arguments of the classifiers' training (optuna); prints lines for config.yml.
+
+    Judged by the tenth of data/nlu and data/dialogues that `rasa train` holds out too, never by data/heldout.
+    """
+    import yaml
+
+    from kefu.errors import SettingsError
+    from kefu.settings import settings
+    from kefu.text_classifier.arguments import TrainingArguments, assignments
+    from kefu.text_classifier.search import SPACE, search
+    from kefu.text_classifier.training import labelled, tasks_of
+
+    if unknown := sorted(set(argument or ()) - set(SPACE)):
+        raise SettingsError(f"'--argument' has value {unknown[0]!r}; known are {', '.join(SPACE)}.")
+    pipeline = yaml.safe_load(config.read_text(encoding="utf-8")).get("pipeline", [])
+    given = next((c for c in pipeline if str(c.get("name")).endswith("BertIntentClassifier")), {})
+    arguments = TrainingArguments.from_config({**given, **assignments(set_ or [])})
+    examples = labelled(settings().data_dir)
+    weights = {"emotion": float(given.get("emotion_weight", 0.7))}
+    best, chosen = search(
+        examples, tasks_of(examples), arguments, trials, storage, argument or (), minutes, typer.echo, weights=weights
+    )
+    typer.echo(f"best held-out macro-F1 {best:.4f}:")
+    for name, value in chosen.items():
+        typer.echo(f"    {name}: {value:.3g}")
+
+
 @app.command()
 def generator(
     data: Annotated[list[Path] | None, typer.Option(help="Dialogues: files or folders; may be given often.")] = None,

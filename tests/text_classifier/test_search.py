@@ -1,0 +1,36 @@
+"""The search for training arguments, on a toy."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kefu.text_classifier.search import SPACE, score, search
+from kefu.text_classifier.trainer import train
+from tests.text_classifier.conftest import Toy, examples, tasks
+
+
+def test_trials_are_kept_and_gone_on_with(toy: Toy, tmp_path: Path) -> None:
+    told: list[str] = []
+    arguments = toy.arguments(epochs=1, held_out=0.3)
+    database = tmp_path / "made" / "search.db"
+    names = ["learning_rate", "dropout"]
+    best, chosen = search(examples(), tasks(), arguments, 2, database, names, tell=told.append)
+    assert set(chosen) == set(names) and 0 <= best <= 1
+    for name, value in chosen.items():
+        low, high, _ = SPACE[name]
+        assert low <= value <= high
+    assert len(told) == 2 and told[0].startswith("trial 0: ") and "learning_rate=" in told[0]
+    again, _ = search(examples(), tasks(), arguments, 1, database, names, tell=told.append)
+    assert again >= best and told[2].startswith("trial 2: ")
+
+
+def test_a_trial_is_judged_by_all_tasks() -> None:
+    assert score({"epoch": 1.0, "held_out_intent_f1": 0.8, "held_out_emotion_f1": 0.6}) == pytest.approx(0.7)
+    assert score({"epoch": 1.0}) == 0.0
+
+
+def test_the_arguments_are_those_of_a_training(toy: Toy) -> None:
+    known = train.__globals__["TrainingArguments"].__dataclass_fields__
+    assert set(SPACE) <= set(known)
