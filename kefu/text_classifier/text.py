@@ -9,8 +9,8 @@ from html import unescape
 from typing import Any
 
 MAX_TEXT = 256  # characters of the message
-MAX_CONTEXT = 64  # characters of the agent's previous turn, its end: that is where the question stands
-MAX_EARLIER = 24  # characters of the customer's own previous turn: what "然后呢" goes on with
+MAX_CONTEXT = 40  # characters of the agent's previous turn, its end: that is where the question stands
+MAX_EARLIER = 16  # characters of the customer's own previous turn: what "然后呢" goes on with
 _BREAK = " | "
 _SPACE = re.compile(r"\s+")
 _INVISIBLE = re.compile(r"[\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\u00ad\ud800-\udfff]")
