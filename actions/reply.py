@@ -48,6 +48,8 @@ class ActionReply(Action):
             strategy=_strategy(turn),
             source=reply.source,
             probability=turn.slot("strategy_probability"),
+            propensity=turn.slot("strategy_propensity"),
+            explored=bool((turn.slot("strategy_scores") or {}).get("explored")),
             stage=turn.slot("stage"),
             passages=list(reply.passages),
             refused=list(reply.refused),

@@ -31,7 +31,20 @@ from rasa.shared.exceptions import InvalidConfigException
 from components.options import digest_of, refuse_unknown, texts, whole_number
 from kefu.dialogues import read_dialogues
 from kefu.errors import KefuError
-from kefu.strategy import AGENT, OUTCOMES, USER, History, Message, Scores, StrategyModel, TrainingArguments, read_rules
+from kefu.strategy import (
+    AGENT,
+    OUTCOMES,
+    USER,
+    Choice,
+    Exploration,
+    History,
+    Message,
+    Scores,
+    StrategyModel,
+    TrainingArguments,
+    choose,
+    read_rules,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +60,9 @@ class StrategyPolicy(Policy):
     """Predicts ``action_reply`` with the strategy in slots, then another one or ``action_listen``; nothing else.
 
     The config takes ``dialogues`` (folders or files; the first must be there, the others are passed over while absent),
-    ``rules`` (the rule file), ``max_replies`` (replies a turn), ``encoder``, ``seed`` and Rasa's ``priority``.
+    ``rules`` (the rule file), ``max_replies`` (replies a turn), ``exploration`` (how often a strategy is drawn in place
+    of taking the best, 0 to 0.5, see kefu.strategy.exploration), ``exploration_temperature``, ``encoder``, ``seed`` and
+    Rasa's ``priority``.
     """
 
     @staticmethod
@@ -57,6 +72,8 @@ class StrategyPolicy(Policy):
             "dialogues": ["data/dialogues", "var/feedback/dialogues"],
             "rules": "data/strategy_rules.yml",
             "max_replies": 2,
+            "exploration": 0.0,
+            "exploration_temperature": 1.0,
             "encoder": defaults.encoder,
             "seed": defaults.seed,
             "priority": 1,
@@ -76,6 +93,7 @@ class StrategyPolicy(Policy):
     ) -> None:
         super().__init__(config, model_storage, resource, execution_context)
         self._model = model
+        self._exploration = exploration_of(self.config)
 
     @classmethod
     def create(
@@ -139,7 +157,7 @@ class StrategyPolicy(Policy):
         rule_only_data: Optional[Dict[Text, Any]] = None,
         **kwargs: Any,
     ) -> PolicyPrediction:
-        """``action_reply`` with strategy, stage, strategy_scores and strategy_probability, or ``action_listen``."""
+        """``action_reply`` with the strategy and how it was chosen in slots (``told``), or ``action_listen``."""
         given = replies_given(tracker)
         left = (1 if tracker.active_loop_name else self.config["max_replies"]) - given
         if self._model is None or left <= 0 or is_over(tracker, given):
@@ -148,8 +166,9 @@ class StrategyPolicy(Policy):
         scores = self._model.score(history, left)
         if history.block and given and not scores.owed and scores.listen >= 0.5:
             return self._predict(domain, ACTION_LISTEN_NAME, scores.listen)
-        events = chosen(scores, self._model.stage(scores.best, history))
-        return self._predict(domain, ACTION_REPLY, scores.strategies[scores.best], events)
+        choice = choose(scores.strategies, scores.open, self._exploration, tracker.sender_id, place_of(tracker, given))
+        events = told(scores, choice, self._model.stage(choice.strategy, history), left)
+        return self._predict(domain, ACTION_REPLY, scores.strategies[choice.strategy], events)
 
     def _predict(
         self, domain: Domain, action: Text, confidence: float, events: Optional[List[Event]] = None
@@ -163,9 +182,14 @@ class StrategyPolicy(Policy):
         Args:
             observed: whether the slots tell what business actions found; False where only the texts are known.
         """
+        return list(self.model.score(to_history(tracker, observed), self.config["max_replies"]).strategies.items())
+
+    @property
+    def model(self) -> StrategyModel:
+        """The trained model; InvalidConfigException before the training."""
         if self._model is None:
             raise InvalidConfigException("StrategyPolicy has not been trained. Train again: rasa train.")
-        return list(self._model.score(to_history(tracker, observed), self.config["max_replies"]).strategies.items())
+        return self._model
 
 
 def check(config: Dict[Text, Any]) -> None:
@@ -178,6 +202,13 @@ def check(config: Dict[Text, Any]) -> None:
             raise InvalidConfigException(f"{component}: {key!r} must be a text. But it was: {config[key]!r}")
     whole_number(component, config, "max_replies", least=1)
     whole_number(component, config, "seed", least=0)
+    for key in ("exploration", "exploration_temperature"):
+        if not isinstance(config[key], (int, float)) or isinstance(config[key], bool):
+            raise InvalidConfigException(f"{component}: {key!r} must be a number. But it was: {config[key]!r}")
+    try:
+        exploration_of(config)
+    except KefuError as error:
+        raise InvalidConfigException(f"{component}: 'exploration' and 'exploration_temperature': {error}") from error
     whole_number(component, config, "priority", least=0)
     if not config["dialogues"] or not Path(config["dialogues"][0]).exists():
         raise InvalidConfigException(
@@ -187,16 +218,42 @@ def check(config: Dict[Text, Any]) -> None:
         raise InvalidConfigException(f"{component}: 'rules' names no file: {config['rules']!r}")
 
 
-def chosen(scores: Scores, stage: Text) -> List[Event]:
-    """The slots that tell action_reply, and the records, what was chosen and why."""
+def exploration_of(config: Dict[Text, Any]) -> Exploration:
+    """What the options say of trying other strategies.
+
+    Raises:
+        SettingsError: a value cannot be.
+    """
+    return Exploration(config["exploration"], config["exploration_temperature"], config["seed"])
+
+
+def told(scores: Scores, choice: Choice, stage: Text, left: int) -> List[Event]:
+    """The slots that tell action_reply, and the records, what was chosen and why.
+
+    ``strategy_probability`` is the model's for the strategy, ``strategy_propensity`` the probability with which this
+    policy, its trying included, takes it here.
+    """
     top = {name: round(p, 4) for name, p in list(scores.strategies.items())[:_LOGGED]}
-    told = {"scores": top, "rules": list(scores.fired), "listen": round(scores.listen, 4)}
+    why = {
+        "scores": top,
+        "rules": list(scores.fired),
+        "listen": round(scores.listen, 4),
+        "explored": choice.explored,
+        "among": list(choice.among),
+        "replies_left": left,
+    }
     return [
-        SlotSet("strategy", scores.best),
+        SlotSet("strategy", choice.strategy),
         SlotSet("stage", stage),
-        SlotSet("strategy_scores", told),
-        SlotSet("strategy_probability", round(scores.strategies[scores.best], 4)),
+        SlotSet("strategy_scores", why),
+        SlotSet("strategy_probability", round(scores.strategies[choice.strategy], 4)),
+        SlotSet("strategy_propensity", round(choice.propensity, 6)),
     ]
+
+
+def place_of(tracker: DialogueStateTracker, given: int) -> int:
+    """The number of this choice in the conversation, for the draw: it counts over sessions."""
+    return 10 * sum(isinstance(e, UserUttered) for e in tracker.events) + given
 
 
 def this_turn(tracker: DialogueStateTracker) -> List[Event]:

@@ -199,6 +199,8 @@ def _shown(
         "strategy": reply.strategy,
         "stage": reply.stage,
         "probability": reply.probability,
+        "propensity": reply.propensity,
+        "explored": reply.explored,
         "source": reply.source,
         "passages": list(reply.passages),
         "thumb": opinion.thumb if opinion else None,

@@ -15,6 +15,7 @@ from kefu.errors import DataError, ModelCorrupt
 from kefu.strategy.arguments import TrainingArguments
 from kefu.strategy.encoder import Encoder, load_encoder
 from kefu.strategy.examples import Noise
+from kefu.strategy.exploration import open_strategies
 from kefu.strategy.features import Featurizer
 from kefu.strategy.history import AGENT, History
 from kefu.strategy.network import Network, mean_logits, sigmoid
@@ -39,12 +40,14 @@ class Scores:
         listen: probability that the agent leaves it at what was said; 0 where the block has not begun.
         fired: names of the rules that moved the probabilities.
         owed: strategies that the turn still owes the customer.
+        open: strategies that may be tried in place of the best; empty where none may (``open_strategies``).
     """
 
     strategies: dict[str, float]
     listen: float
     fired: tuple[str, ...]
     owed: tuple[str, ...]
+    open: tuple[str, ...] = ()
 
     @property
     def best(self) -> str:
@@ -95,7 +98,7 @@ class StrategyModel:
         order = np.argsort(-ruled.probabilities, kind="stable")
         listen = float(sigmoid(logits[-1:] / trained.temperatures["listen"])[0]) if history.block else 0.0
         strategies = {LABELS[i]: float(ruled.probabilities[i]) for i in order}
-        return Scores(strategies, listen, ruled.fired, ruled.owed)
+        return Scores(strategies, listen, ruled.fired, ruled.owed, open_strategies(strategies, ruled.owed, history))
 
     def stage(self, strategy: str, history: History) -> str:
         """The stage of ``strategy`` here: its typical one, of several the one that the talk has reached."""

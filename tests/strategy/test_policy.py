@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,7 @@ for _name, _kind in {
     "strategy": "text",
     "stage": "text",
     "strategy_probability": "float",
+    "strategy_propensity": "float",
     "handed_over": "bool",
 }.items():
     DOMAIN += f"  {_name}: {{type: {_kind}, influence_conversation: false, mappings: [{{type: custom}}]}}\n"
@@ -142,6 +144,69 @@ def test_a_reply_is_due_after_the_customers_message(policy: StrategyPolicy, doma
     assert len(told["strategy_scores"]["scores"]) == 5
     assert 0.3 < prediction.max_confidence < 1.0
     assert sum(p > 0 for p in prediction.probabilities) == 1
+
+
+def asked() -> list[Event]:
+    return heard("这款锅3能用电磁炉吗", "greet", "neutral")
+
+
+@pytest.fixture()
+def doubtful(model: StrategyModel) -> StrategyModel:
+    """The model with its doubt made large, so that several strategies are open."""
+    trained = replace(model._trained, temperatures={**model._trained.temperatures, "strategy": 5.0})
+    return StrategyModel(trained, model.rules)
+
+
+def trying(config: dict[str, Any], storage: LocalModelStorage, model: StrategyModel, chance: float) -> StrategyPolicy:
+    return StrategyPolicy({**config, "exploration": chance}, storage, ROOM, CONTEXT, model)
+
+
+def told_by(policy: StrategyPolicy, domain: Domain, events: list[Event], senders: int = 60) -> list[dict[str, Any]]:
+    """The slots of the same moment in so many conversations."""
+    found = []
+    for i in range(senders):
+        tracker = DialogueStateTracker.from_events(f"c{i}", events, slots=domain.slots, domain=domain)
+        found.append(slots(policy.predict_action_probabilities(tracker, domain)))
+    return found
+
+
+def test_by_default_nothing_is_tried(
+    config: dict[str, Any], storage: LocalModelStorage, doubtful: StrategyModel, domain: Domain
+) -> None:
+    assert config["exploration"] == 0.0
+    told = told_by(StrategyPolicy(config, storage, ROOM, CONTEXT, doubtful), domain, asked())
+    assert len({t["strategy"] for t in told}) == 1
+    assert all(t["strategy_propensity"] == 1.0 for t in told)
+    assert all(not t["strategy_scores"]["explored"] and not t["strategy_scores"]["among"] for t in told)
+
+
+def test_exploration_tells_score_and_propensity_apart(
+    config: dict[str, Any], storage: LocalModelStorage, doubtful: StrategyModel, domain: Domain
+) -> None:
+    policy = trying(config, storage, doubtful, 0.5)
+    told = told_by(policy, domain, asked())
+    assert told == told_by(policy, domain, asked())
+    by_strategy = {t["strategy"]: t for t in told}
+    assert len(by_strategy) > 2
+    best = next(t for t in told if not t["strategy_scores"]["explored"])
+    among = best["strategy_scores"]["among"]
+    assert best["strategy"] == among[0] and best["strategy_propensity"] > 0.5
+    assert best["strategy_scores"]["replies_left"] == 2
+    for t in told:
+        assert t["strategy"] in among
+        if t["strategy_scores"]["explored"]:
+            assert t["strategy_propensity"] < min(0.5, t["strategy_probability"])
+
+
+def test_an_angry_customer_and_a_rule_are_not_experimented_with(
+    config: dict[str, Any], storage: LocalModelStorage, doubtful: StrategyModel, domain: Domain
+) -> None:
+    policy = trying(config, storage, doubtful, 0.5)
+    required = [*asked(), SlotSet("outcome", "needs_phone"), *replied("嗯，我在看", "other")]
+    for events in (heard(), required):
+        told = told_by(policy, domain, events)
+        assert len({t["strategy"] for t in told}) == 1
+        assert all(t["strategy_propensity"] == 1.0 for t in told)
 
 
 def test_a_business_action_does_not_end_the_turn(policy: StrategyPolicy, domain: Domain) -> None:
@@ -246,6 +311,9 @@ def test_what_was_said_in_a_form_counts(domain: Domain) -> None:
         ({"dialogues": ["nowhere"]}, "nowhere"),
         ({"rules": "no_rules.yml"}, "no_rules"),
         ({"encoder": 5}, "encoder"),
+        ({"exploration": "often"}, "often"),
+        ({"exploration": 0.7}, "exploration.*0.7"),
+        ({"exploration_temperature": 0}, "temperature.*0"),
     ],
 )
 def test_wrong_options_are_named(
