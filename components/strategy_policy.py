@@ -45,6 +45,7 @@ from kefu.strategy import (
     choose,
     read_rules,
 )
+from kefu.strategy.decisions import read_decisions
 
 logger = logging.getLogger(__name__)
 
@@ -60,6 +61,7 @@ class StrategyPolicy(Policy):
     """Predicts ``action_reply`` with the strategy in slots, then another one or ``action_listen``; nothing else.
 
     The config takes ``dialogues`` (folders or files; the first must be there, the others are passed over while absent),
+    ``decisions`` (a file of logged choices that `kefu retrain` writes, to learn from; passed over while absent),
     ``rules`` (the rule file), ``max_replies`` (replies a turn), ``exploration`` (how often a strategy is drawn in place
     of taking the best, 0 to 0.5, see kefu.strategy.exploration), ``exploration_temperature``, ``encoder``, ``seed`` and
     Rasa's ``priority``.
@@ -70,6 +72,7 @@ class StrategyPolicy(Policy):
         defaults = TrainingArguments()
         return {
             "dialogues": ["data/dialogues", "var/feedback/dialogues"],
+            "decisions": "var/feedback/decisions.jsonl",
             "rules": "data/strategy_rules.yml",
             "max_replies": 2,
             "exploration": 0.0,
@@ -121,10 +124,10 @@ class StrategyPolicy(Policy):
 
     @classmethod
     def fingerprint_addon(cls, config: Dict[Text, Any]) -> Optional[Text]:
-        """Digest of the dialogue and rule files and the encoder's adapter, so that a changed one trains again."""
+        """Digest of the dialogue, decision and rule files and the encoder's adapter: a changed one trains again."""
         config = {**cls.get_default_config(), **config}
         check(config)
-        return digest_of([config["rules"], *config["dialogues"]], config["encoder"])
+        return digest_of([config["rules"], config["decisions"], *config["dialogues"]], config["encoder"])
 
     def train(self, training_trackers: List[TrackerWithCachedStates], domain: Domain, **kwargs: Any) -> Resource:
         """Learns from the dialogue files; Rasa's stories and rules are RulePolicy's."""
@@ -136,6 +139,9 @@ class StrategyPolicy(Policy):
             rules = read_rules(rules_file)
             dialogues = list(read_dialogues(self._present()))
             model = StrategyModel.train(dialogues, rules, arguments)
+            if Path(self.config["decisions"]).is_file():
+                model = model.learn(read_decisions(Path(self.config["decisions"])))
+                logger.info("Feedback on strategies: %s.", (model.learned or {}).get("why"))
             with self._model_storage.write_to(self._resource) as folder:
                 model.save(folder, rules_file)
         except KefuError as error:
@@ -197,7 +203,7 @@ def check(config: Dict[Text, Any]) -> None:
     component = StrategyPolicy.__name__
     refuse_unknown(component, config, StrategyPolicy.get_default_config())
     texts(component, config, "dialogues")
-    for key in ("rules", "encoder"):
+    for key in ("rules", "encoder", "decisions"):
         if not isinstance(config[key], str) or not config[key]:
             raise InvalidConfigException(f"{component}: {key!r} must be a text. But it was: {config[key]!r}")
     whole_number(component, config, "max_replies", least=1)

@@ -31,6 +31,7 @@ from rasa.shared.exceptions import InvalidConfigException
 from components.strategy_policy import StrategyPolicy, messages_of
 from kefu.dialogues import Dialogue
 from kefu.strategy import StrategyModel
+from kefu.strategy.decisions import write_decisions
 from tests.strategy.conftest import RULES
 
 DOMAIN = """
@@ -82,6 +83,7 @@ def config(tmp_path: Path, dialogues: list[Dialogue]) -> dict[str, Any]:
     rules = tmp_path / "rules.yml"
     rules.write_text(RULES.read_text(encoding="utf-8"), encoding="utf-8")
     chosen = {"dialogues": [str(folder), str(tmp_path / "absent")], "rules": str(rules)}
+    chosen["decisions"] = str(tmp_path / "decisions.jsonl")
     return {**StrategyPolicy.get_default_config(), **chosen}
 
 
@@ -311,6 +313,7 @@ def test_what_was_said_in_a_form_counts(domain: Domain) -> None:
         ({"dialogues": ["nowhere"]}, "nowhere"),
         ({"rules": "no_rules.yml"}, "no_rules"),
         ({"encoder": 5}, "encoder"),
+        ({"decisions": None}, "decisions"),
         ({"exploration": "often"}, "often"),
         ({"exploration": 0.7}, "exploration.*0.7"),
         ({"exploration_temperature": 0}, "temperature.*0"),
@@ -337,7 +340,9 @@ def test_changed_dialogues_and_rules_change_the_fingerprint(config: dict[str, An
     more.mkdir()
     (more / "feedback.yml").write_text("[]", encoding="utf-8")
     marks.append(StrategyPolicy.fingerprint_addon(config))
-    assert len(set(marks)) == 4
+    Path(config["decisions"]).write_text("", encoding="utf-8")
+    marks.append(StrategyPolicy.fingerprint_addon(config))
+    assert len(set(marks)) == 5
 
 
 def test_what_it_trains_it_loads(
@@ -351,6 +356,23 @@ def test_what_it_trains_it_loads(
     StrategyPolicy.create(config, storage, ROOM, CONTEXT).train([], domain)
     loaded = StrategyPolicy.load(config, storage, ROOM, CONTEXT)
     assert predict(loaded, domain, heard())[0] == "action_reply"
+
+
+def test_it_learns_from_decisions_where_there_are_some(
+    config: dict[str, Any],
+    storage: LocalModelStorage,
+    domain: Domain,
+    encoder: object,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("kefu.strategy.model.load_encoder", lambda name: encoder)
+    write_decisions([], Path(config["decisions"]))
+    StrategyPolicy.create(config, storage, ROOM, CONTEXT).train([], domain)
+    learned = StrategyPolicy.load(config, storage, ROOM, CONTEXT).model.learned
+    assert learned is not None and learned["why"].startswith("nothing learned: there are 0 choices")
+    Path(config["decisions"]).write_text("{}", encoding="utf-8")
+    with pytest.raises(InvalidConfigException, match="no decision"):
+        StrategyPolicy.create(config, storage, ROOM, CONTEXT).train([], domain)
 
 
 def test_a_broken_dialogue_is_named_at_training(
