@@ -236,14 +236,15 @@ def exploration_of(config: Dict[Text, Any]) -> Exploration:
 def told(scores: Scores, choice: Choice, stage: Text, left: int) -> List[Event]:
     """The slots that tell action_reply, and the records, what was chosen and why.
 
-    ``strategy_probability`` is the model's for the strategy, ``strategy_propensity`` the probability with which this
-    policy, its trying included, takes it here.
+    ``strategy_probability`` is the model's for the strategy; ``propensity`` in ``strategy_scores`` is the probability
+    with which this policy, its trying included, takes it here.
     """
     top = {name: round(p, 4) for name, p in list(scores.strategies.items())[:_LOGGED]}
     why = {
         "scores": top,
         "rules": list(scores.fired),
         "listen": round(scores.listen, 4),
+        "propensity": round(choice.propensity, 6),
         "explored": choice.explored,
         "among": list(choice.among),
         "replies_left": left,
@@ -253,7 +254,6 @@ def told(scores: Scores, choice: Choice, stage: Text, left: int) -> List[Event]:
         SlotSet("stage", stage),
         SlotSet("strategy_scores", why),
         SlotSet("strategy_probability", round(scores.strategies[choice.strategy], 4)),
-        SlotSet("strategy_propensity", round(choice.propensity, 6)),
     ]
 
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from kefu.errors import SettingsError
 from kefu.strategy.history import History
 
-FAR_AHEAD = 0.9  # from this probability on there is nothing to try beside the best
+FAR_AHEAD = 0.8  # from this probability on there is nothing to try beside the best
 LEAST = 0.05  # a strategy less likely than this is not tried; it bounds the propensities from below
 MOST_CHANCE = 0.5
 

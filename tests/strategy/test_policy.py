@@ -51,7 +51,6 @@ for _name, _kind in {
     "strategy": "text",
     "stage": "text",
     "strategy_probability": "float",
-    "strategy_propensity": "float",
     "handed_over": "bool",
 }.items():
     DOMAIN += f"  {_name}: {{type: {_kind}, influence_conversation: false, mappings: [{{type: custom}}]}}\n"
@@ -178,7 +177,7 @@ def test_by_default_nothing_is_tried(
     assert config["exploration"] == 0.0
     told = told_by(StrategyPolicy(config, storage, ROOM, CONTEXT, doubtful), domain, asked())
     assert len({t["strategy"] for t in told}) == 1
-    assert all(t["strategy_propensity"] == 1.0 for t in told)
+    assert all(t["strategy_scores"]["propensity"] == 1.0 for t in told)
     assert all(not t["strategy_scores"]["explored"] and not t["strategy_scores"]["among"] for t in told)
 
 
@@ -192,12 +191,12 @@ def test_exploration_tells_score_and_propensity_apart(
     assert len(by_strategy) > 2
     best = next(t for t in told if not t["strategy_scores"]["explored"])
     among = best["strategy_scores"]["among"]
-    assert best["strategy"] == among[0] and best["strategy_propensity"] > 0.5
+    assert best["strategy"] == among[0] and best["strategy_scores"]["propensity"] > 0.5
     assert best["strategy_scores"]["replies_left"] == 2
     for t in told:
         assert t["strategy"] in among
         if t["strategy_scores"]["explored"]:
-            assert t["strategy_propensity"] < min(0.5, t["strategy_probability"])
+            assert t["strategy_scores"]["propensity"] < min(0.5, t["strategy_probability"])
 
 
 def test_an_angry_customer_and_a_rule_are_not_experimented_with(
@@ -208,7 +207,7 @@ def test_an_angry_customer_and_a_rule_are_not_experimented_with(
     for events in (heard(), required):
         told = told_by(policy, domain, events)
         assert len({t["strategy"] for t in told}) == 1
-        assert all(t["strategy_propensity"] == 1.0 for t in told)
+        assert all(t["strategy_scores"]["propensity"] == 1.0 for t in told)
 
 
 def test_a_business_action_does_not_end_the_turn(policy: StrategyPolicy, domain: Domain) -> None:
