@@ -28,10 +28,13 @@ from rasa.shared.core.events import (
 from rasa.shared.core.trackers import DialogueStateTracker
 from rasa.shared.exceptions import InvalidConfigException
 
-from components.strategy_policy import StrategyPolicy, messages_of
+from components.strategy_policy import StrategyPolicy, messages_of, to_history
 from kefu.dialogues import Dialogue
-from kefu.strategy import StrategyModel
-from kefu.strategy.decisions import write_decisions
+from kefu.feedback import Masker
+from kefu.feedback.choices import choices_of
+from kefu.strategy import History, StrategyModel
+from kefu.strategy.decisions import decision_of, write_decisions
+from kefu.strategy.features import plain
 from tests.strategy.conftest import RULES
 
 DOMAIN = """
@@ -197,6 +200,49 @@ def test_exploration_tells_score_and_propensity_apart(
         assert t["strategy"] in among
         if t["strategy_scores"]["explored"]:
             assert t["strategy_scores"]["propensity"] < min(0.5, t["strategy_probability"])
+
+
+def test_what_is_harvested_is_what_the_policy_saw(
+    config: dict[str, Any], storage: LocalModelStorage, doubtful: StrategyModel, domain: Domain
+) -> None:
+    """The moment rebuilt from stored events has the features of the one that the policy chose in."""
+    policy = trying(config, storage, doubtful, 0.5)
+    tracker = DialogueStateTracker.from_events("c", [], slots=domain.slots, domain=domain)
+    seen: dict[str, tuple[History, float]] = {}
+    facts = {"facts": {"eta": "11月25日"}, "new_facts": ["eta", "gone"], "outcome": "found", "phone_tail": "0816"}
+    turns = [
+        [ActionExecuted("action_session_start"), SessionStarted(), *asked()],
+        [*heard("就是这款", "greet", "neutral"), ActionExecuted("action_check")],
+        [*heard("/give_feedback{}", "give_feedback", "neutral"), *heard("好的", "greet", "happy")],
+        [
+            SlotSet("new_facts", []),
+            SlotSet("outcome", None),
+            BotUttered("人工来了"),
+            *heard("在吗", "greet", "neutral"),
+        ],
+    ]
+    turns[1] += [SlotSet(k, v) for k, v in facts.items()]
+    for number, events in enumerate(turns):
+        tracker.update_with_events(events, domain)
+        history = to_history(tracker)
+        prediction = policy.predict_action_probabilities(tracker, domain)
+        tracker.update_with_events(prediction.optional_events, domain)
+        told = slots(prediction)
+        scores = told["strategy_scores"]
+        meta = {"message_id": str(number), "strategy": told["strategy"], "propensity": scores["propensity"]}
+        tracker.update_with_events([ActionExecuted("action_reply"), BotUttered("嗯", metadata=meta)], domain)
+        if scores["among"]:
+            seen[told["strategy"] + str(scores["propensity"])] = (history, scores["propensity"])
+    rows = choices_of("c", [e.as_dict() for e in tracker.events], {}, Masker(b"salt"))
+    made = [decision_of({**row["choice"], "reward": 0.0}) for row in rows]
+    assert len(made) >= 3
+    for decision in made:
+        history, propensity = seen[decision.strategy + str(decision.propensity)]
+        assert propensity == decision.propensity
+        assert plain(decision.history).tolist() == pytest.approx(plain(history).tolist(), abs=1e-4)
+        scored, again = (doubtful.score(h, decision.replies_left) for h in (history, decision.history))
+        assert again.strategies == pytest.approx(scored.strategies, abs=1e-3)
+        assert again.open == decision.among
 
 
 def test_an_angry_customer_and_a_rule_are_not_experimented_with(
