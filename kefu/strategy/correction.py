@@ -28,6 +28,7 @@ from kefu.strategy.estimates import (
     greedy,
     predicted_rewards,
     ratios,
+    vouched,
 )
 
 
@@ -152,10 +153,11 @@ def fit(logged: Logged, probabilities: Array, arguments: LearningArguments, caps
 
 def _advantages(logged: Logged, probabilities: Array, inputs: Array, counts: Array, caps: Caps) -> Array:
     """(n, K) doubly robust rewards of the open strategies, less what the uncorrected policy earns there."""
-    predicted = predicted_rewards(replace(logged, features=inputs), counts)
+    predicted = predicted_rewards(replace(logged, features=inputs), vouched(counts, logged, caps.alone))
     rows = np.arange(len(logged))
     # The weight of a choice as if the policy took it for sure.
     weights = ratios(np.eye(logged.among.shape[1])[logged.actions], logged, counts, caps)
+    weights = vouched(weights * counts, logged, caps.alone) / counts
     gains = predicted.copy()
     gains[rows, logged.actions] += weights * (logged.rewards - predicted[rows, logged.actions])
     base = np.where(logged.among, probabilities, 0.0)

@@ -30,11 +30,14 @@ class Caps:
         ratio: largest importance weight; a policy's probability over the propensity is cut there.
         choices: a customer's choices count as so many at most: with more, each counts for less.
         share: part of all importance weight that one customer may hold.
+        alone: part of what is known of one strategy that one customer may have told, where it is learned from: of a
+            strategy that she alone has tried nothing is learned.
     """
 
     ratio: float = 100.0
     choices: float = 5.0
     share: float = 0.05
+    alone: float = 0.1
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,18 @@ def ratios(policy: Array, logged: Logged, counts: Array, caps: Caps) -> Array:
     limit = max(caps.share, 1.0 / max(len(held), 1)) * held.sum()
     scale = np.minimum(1.0, limit / np.maximum(held, 1e-12))
     return np.asarray(weights * scale[clusters])
+
+
+def vouched(weights: Array, logged: Logged, alone: float) -> Array:
+    """(n,) ``weights``, a customer's on a strategy scaled down to ``alone`` of all that others and she have on it."""
+    if alone >= 1:
+        return weights
+    clusters = logged.clusters
+    held = np.zeros((int(clusters.max(initial=-1)) + 1, logged.among.shape[1]))
+    np.add.at(held, (clusters, logged.actions), weights)
+    limit = alone / (1.0 - alone) * (held.sum(0) - held)
+    scale = np.minimum(1.0, limit / np.maximum(held, 1e-12))
+    return np.asarray(weights * scale[clusters, logged.actions])
 
 
 class RewardModel:

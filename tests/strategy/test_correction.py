@@ -20,7 +20,7 @@ from tests.strategy.conftest import RULES
 
 WORLD = World()
 BAD = 3
-UNCAPPED = Caps(ratio=1e9, choices=1e9, share=1.0)
+UNCAPPED = Caps(ratio=1e9, choices=1e9, share=1.0, alone=1.0)
 
 
 def choices(correction: Correction, features: Array, probabilities: Array) -> Array:
@@ -49,6 +49,21 @@ def test_a_poisoned_stream_does_not_change_the_choice() -> None:
         assert WORLD.true_value(lambda f, p, c=correction: choices(c, f, p)) > WORLD.true_value() + 0.1
         credulous = fit(logged, base, LearningArguments(), UNCAPPED)
         assert choices(credulous, features, probabilities)[:, BAD].mean() > 0.5, "the poison would work without caps"
+
+
+def test_what_one_customer_alone_has_tried_is_not_learned() -> None:
+    features = np.random.default_rng(0).standard_normal((2000, WORLD.size))
+    probabilities = WORLD.policy(features)
+    logged, base = WORLD.log(1)
+    honest = logged.actions != BAD
+    logged, base = poisoned(logged.rows(honest), base[honest], BAD)
+    share = {
+        alone: choices(fit(logged, base, LearningArguments(), Caps(alone=alone)), features, probabilities)[
+            :, BAD
+        ].mean()
+        for alone in (Caps().alone, 1.0)
+    }
+    assert share[0.1] < 0.01 < 0.1 < share[1.0]
 
 
 def test_rewards_that_say_nothing_teach_nothing() -> None:

@@ -6,12 +6,23 @@ import numpy as np
 import pytest
 
 from kefu.errors import DataError
-from kefu.strategy.estimates import Array, Caps, Evaluation, Logged, chosen, counts_of, folds_of, greedy, ratios
+from kefu.strategy.estimates import (
+    Array,
+    Caps,
+    Evaluation,
+    Logged,
+    chosen,
+    counts_of,
+    folds_of,
+    greedy,
+    ratios,
+    vouched,
+)
 from tests.strategy.bandit import STRATEGIES, World, poisoned
 
 WORLD = World()
 BAD = 3
-UNCAPPED = Caps(ratio=1e9, choices=1e9, share=1.0)
+UNCAPPED = Caps(ratio=1e9, choices=1e9, share=1.0, alone=1.0)
 
 
 def better(features: Array, probabilities: Array) -> Array:
@@ -74,6 +85,17 @@ def test_caps_bound_what_a_customer_weighs() -> None:
     assert free[mine].sum() > 0.2 * free.sum()
     assert capped[mine].sum() <= 0.05 * free.sum() + 1e-9
     assert ratios(policy, logged, counts, Caps(ratio=10.0)).max() == 10.0
+
+
+def test_what_others_vouch_for_bounds_what_a_customer_tells_of_a_strategy() -> None:
+    logged, _ = poisoned(*WORLD.log(1), BAD)
+    weights = np.ones(len(logged))
+    bounded, hers = vouched(weights, logged, 0.1), logged.customers == "poisoner"
+    on_bad = logged.actions == BAD
+    assert bounded[hers & on_bad].sum() == pytest.approx((on_bad & ~hers).sum() / 9)
+    assert (vouched(weights, logged.rows(np.ones(len(logged), bool)), 1.0) == 1).all()
+    alone = logged.rows(hers)
+    assert vouched(weights[hers], alone, 0.1).sum() == 0
 
 
 def test_a_poisoned_stream_does_not_turn_the_sign() -> None:
