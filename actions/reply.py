@@ -42,12 +42,15 @@ class ActionReply(Action):
         turn = Turn(tracker)
         started = time.monotonic()
         reply = await self._reply(turn, started)
+        scores = turn.slot("strategy_scores") or {}
         send(
             dispatcher,
             reply.text,
             strategy=_strategy(turn),
             source=reply.source,
             probability=turn.slot("strategy_probability"),
+            propensity=scores.get("propensity"),
+            explored=bool(scores.get("explored")),
             stage=turn.slot("stage"),
             passages=list(reply.passages),
             refused=list(reply.refused),

@@ -31,7 +31,21 @@ from rasa.shared.exceptions import InvalidConfigException
 from components.options import digest_of, refuse_unknown, texts, whole_number
 from kefu.dialogues import read_dialogues
 from kefu.errors import KefuError
-from kefu.strategy import AGENT, OUTCOMES, USER, History, Message, Scores, StrategyModel, TrainingArguments, read_rules
+from kefu.strategy import (
+    AGENT,
+    OUTCOMES,
+    USER,
+    Choice,
+    Exploration,
+    History,
+    Message,
+    Scores,
+    StrategyModel,
+    TrainingArguments,
+    choose,
+    read_rules,
+)
+from kefu.strategy.decisions import read_decisions
 
 logger = logging.getLogger(__name__)
 
@@ -47,7 +61,10 @@ class StrategyPolicy(Policy):
     """Predicts ``action_reply`` with the strategy in slots, then another one or ``action_listen``; nothing else.
 
     The config takes ``dialogues`` (folders or files; the first must be there, the others are passed over while absent),
-    ``rules`` (the rule file), ``max_replies`` (replies a turn), ``encoder``, ``seed`` and Rasa's ``priority``.
+    ``decisions`` (a file of logged choices that `kefu retrain` writes, to learn from; passed over while absent),
+    ``rules`` (the rule file), ``max_replies`` (replies a turn), ``exploration`` (how often a strategy is drawn in place
+    of taking the best, 0 to 0.5, see kefu.strategy.exploration), ``exploration_temperature``, ``encoder``, ``seed`` and
+    Rasa's ``priority``.
     """
 
     @staticmethod
@@ -55,8 +72,11 @@ class StrategyPolicy(Policy):
         defaults = TrainingArguments()
         return {
             "dialogues": ["data/dialogues", "var/feedback/dialogues"],
+            "decisions": "var/feedback/decisions.jsonl",
             "rules": "data/strategy_rules.yml",
             "max_replies": 2,
+            "exploration": 0.0,
+            "exploration_temperature": 1.0,
             "encoder": defaults.encoder,
             "seed": defaults.seed,
             "priority": 1,
@@ -76,6 +96,7 @@ class StrategyPolicy(Policy):
     ) -> None:
         super().__init__(config, model_storage, resource, execution_context)
         self._model = model
+        self._exploration = exploration_of(self.config)
 
     @classmethod
     def create(
@@ -103,10 +124,10 @@ class StrategyPolicy(Policy):
 
     @classmethod
     def fingerprint_addon(cls, config: Dict[Text, Any]) -> Optional[Text]:
-        """Digest of the dialogue and rule files and the encoder's adapter, so that a changed one trains again."""
+        """Digest of the dialogue, decision and rule files and the encoder's adapter: a changed one trains again."""
         config = {**cls.get_default_config(), **config}
         check(config)
-        return digest_of([config["rules"], *config["dialogues"]], config["encoder"])
+        return digest_of([config["rules"], config["decisions"], *config["dialogues"]], config["encoder"])
 
     def train(self, training_trackers: List[TrackerWithCachedStates], domain: Domain, **kwargs: Any) -> Resource:
         """Learns from the dialogue files; Rasa's stories and rules are RulePolicy's."""
@@ -118,6 +139,9 @@ class StrategyPolicy(Policy):
             rules = read_rules(rules_file)
             dialogues = list(read_dialogues(self._present()))
             model = StrategyModel.train(dialogues, rules, arguments)
+            if Path(self.config["decisions"]).is_file():
+                model = model.learn(read_decisions(Path(self.config["decisions"])))
+                logger.info("Feedback on strategies: %s.", (model.learned or {}).get("why"))
             with self._model_storage.write_to(self._resource) as folder:
                 model.save(folder, rules_file)
         except KefuError as error:
@@ -139,7 +163,7 @@ class StrategyPolicy(Policy):
         rule_only_data: Optional[Dict[Text, Any]] = None,
         **kwargs: Any,
     ) -> PolicyPrediction:
-        """``action_reply`` with strategy, stage, strategy_scores and strategy_probability, or ``action_listen``."""
+        """``action_reply`` with the strategy and how it was chosen in slots (``told``), or ``action_listen``."""
         given = replies_given(tracker)
         left = (1 if tracker.active_loop_name else self.config["max_replies"]) - given
         if self._model is None or left <= 0 or is_over(tracker, given):
@@ -148,8 +172,9 @@ class StrategyPolicy(Policy):
         scores = self._model.score(history, left)
         if history.block and given and not scores.owed and scores.listen >= 0.5:
             return self._predict(domain, ACTION_LISTEN_NAME, scores.listen)
-        events = chosen(scores, self._model.stage(scores.best, history))
-        return self._predict(domain, ACTION_REPLY, scores.strategies[scores.best], events)
+        choice = choose(scores.strategies, scores.open, self._exploration, tracker.sender_id, place_of(tracker, given))
+        events = told(scores, choice, self._model.stage(choice.strategy, history), left)
+        return self._predict(domain, ACTION_REPLY, scores.strategies[choice.strategy], events)
 
     def _predict(
         self, domain: Domain, action: Text, confidence: float, events: Optional[List[Event]] = None
@@ -163,9 +188,14 @@ class StrategyPolicy(Policy):
         Args:
             observed: whether the slots tell what business actions found; False where only the texts are known.
         """
+        return list(self.model.score(to_history(tracker, observed), self.config["max_replies"]).strategies.items())
+
+    @property
+    def model(self) -> StrategyModel:
+        """The trained model; InvalidConfigException before the training."""
         if self._model is None:
             raise InvalidConfigException("StrategyPolicy has not been trained. Train again: rasa train.")
-        return list(self._model.score(to_history(tracker, observed), self.config["max_replies"]).strategies.items())
+        return self._model
 
 
 def check(config: Dict[Text, Any]) -> None:
@@ -173,11 +203,18 @@ def check(config: Dict[Text, Any]) -> None:
     component = StrategyPolicy.__name__
     refuse_unknown(component, config, StrategyPolicy.get_default_config())
     texts(component, config, "dialogues")
-    for key in ("rules", "encoder"):
+    for key in ("rules", "encoder", "decisions"):
         if not isinstance(config[key], str) or not config[key]:
             raise InvalidConfigException(f"{component}: {key!r} must be a text. But it was: {config[key]!r}")
     whole_number(component, config, "max_replies", least=1)
     whole_number(component, config, "seed", least=0)
+    for key in ("exploration", "exploration_temperature"):
+        if not isinstance(config[key], (int, float)) or isinstance(config[key], bool):
+            raise InvalidConfigException(f"{component}: {key!r} must be a number. But it was: {config[key]!r}")
+    try:
+        exploration_of(config)
+    except KefuError as error:
+        raise InvalidConfigException(f"{component}: 'exploration' and 'exploration_temperature': {error}") from error
     whole_number(component, config, "priority", least=0)
     if not config["dialogues"] or not Path(config["dialogues"][0]).exists():
         raise InvalidConfigException(
@@ -187,16 +224,42 @@ def check(config: Dict[Text, Any]) -> None:
         raise InvalidConfigException(f"{component}: 'rules' names no file: {config['rules']!r}")
 
 
-def chosen(scores: Scores, stage: Text) -> List[Event]:
-    """The slots that tell action_reply, and the records, what was chosen and why."""
+def exploration_of(config: Dict[Text, Any]) -> Exploration:
+    """What the options say of trying other strategies.
+
+    Raises:
+        SettingsError: a value cannot be.
+    """
+    return Exploration(config["exploration"], config["exploration_temperature"], config["seed"])
+
+
+def told(scores: Scores, choice: Choice, stage: Text, left: int) -> List[Event]:
+    """The slots that tell action_reply, and the records, what was chosen and why.
+
+    ``strategy_probability`` is the model's for the strategy; ``propensity`` in ``strategy_scores`` is the probability
+    with which this policy, its trying included, takes it here.
+    """
     top = {name: round(p, 4) for name, p in list(scores.strategies.items())[:_LOGGED]}
-    told = {"scores": top, "rules": list(scores.fired), "listen": round(scores.listen, 4)}
+    why = {
+        "scores": top,
+        "rules": list(scores.fired),
+        "listen": round(scores.listen, 4),
+        "propensity": round(choice.propensity, 6),
+        "explored": choice.explored,
+        "among": list(choice.among),
+        "replies_left": left,
+    }
     return [
-        SlotSet("strategy", scores.best),
+        SlotSet("strategy", choice.strategy),
         SlotSet("stage", stage),
-        SlotSet("strategy_scores", told),
-        SlotSet("strategy_probability", round(scores.strategies[scores.best], 4)),
+        SlotSet("strategy_scores", why),
+        SlotSet("strategy_probability", round(scores.strategies[choice.strategy], 4)),
     ]
+
+
+def place_of(tracker: DialogueStateTracker, given: int) -> int:
+    """The number of this choice in the conversation, for the draw: it counts over sessions."""
+    return 10 * sum(isinstance(e, UserUttered) for e in tracker.events) + given
 
 
 def this_turn(tracker: DialogueStateTracker) -> List[Event]:

@@ -111,6 +111,28 @@ class RasaModel:
             ranked: list[tuple[str, float]] = policy.rank(tracker, observed=facts is not None)
         return ranked
 
+    def choices(self, decisions: Sequence[Mapping[str, Any]]) -> list[str]:
+        """The strategies that the model would take where others were taken before, nothing tried.
+
+        Args:
+            decisions: what kefu.strategy.decisions.Decision.as_dict makes.
+
+        Raises:
+            DataError: one is no decision.
+            ModelError: the model has no strategy policy.
+        """
+        from kefu.strategy.decisions import decision_of
+
+        model = self._policy().model
+        moments = [decision_of(raw) for raw in decisions]
+        with self._lock:
+            return [model.score(m.history, m.replies_left).best for m in moments]
+
+    def learned(self) -> dict[str, Any] | None:
+        """What its strategy model learned from feedback (kefu.strategy.correction.Learned); None: it had none."""
+        told: dict[str, Any] | None = self._policy().model.learned
+        return told
+
     def _conversation(self, turns: Sequence[Sequence[str]]) -> Any:
         tracker, said = self._tracker(), ""
         for speaker, text, *strategy in turns:

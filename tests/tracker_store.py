@@ -77,6 +77,7 @@ class TrackerStore:
         emotion: str | None = "neutral",
         confidence: float = 0.9,
         entities: list[dict[str, Any]] | None = None,
+        metadata: dict[str, Any] | None = None,
     ) -> None:
         """A message of the customer."""
         parsed = {
@@ -87,7 +88,7 @@ class TrackerStore:
             "entities": [*(entities or []), {"entity": "emotion", "value": emotion}],
         }
         number = next(self._ids)
-        self.event(sender, "user", text=text, parse_data=parsed, message_id=f"user{number}", metadata={})
+        self.event(sender, "user", text=text, parse_data=parsed, message_id=f"user{number}", metadata=metadata or {})
 
     def facts(self, sender: str, **facts: str) -> None:
         """The slot ``facts``."""

@@ -82,6 +82,61 @@ def strategy(
 
 
 @app.command()
+def policy(
+    model: Annotated[Path, _MODEL] = Path("models"),
+    against: Annotated[Path | None, typer.Option(help="A second model, to compare with.")] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="A .jsonl of logged choices. By default those that were harvested.")
+    ] = None,
+    everyone: Annotated[
+        bool, typer.Option("--everyone", help="Count the customers too from whom the model may have learned.")
+    ] = False,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """What the model's strategies would have earned of customers' feedback, estimated from choices that were logged.
+
+    Rewards go from -1 to 1: thumbs, stars, corrections, thanks, asking for a human, the turn of the emotion. "snips"
+    and "dr" are two estimators with their 95 % intervals, over customers. Choices are logged where StrategyPolicy's
+    exploration is above 0; one customer in four is kept for these estimates, and no model learns from her.
+    """
+    with stdout_kept(as_json):
+        from kefu.errors import DataError
+        from kefu.feedback import ReviewStore
+        from kefu.feedback.choices import stored_decisions
+        from kefu.feedback.policies import GATHER, Split, contest, estimate, mean_reward, split
+        from kefu.settings import settings
+        from kefu.strategy.decisions import read_decisions, within
+
+        found = read_decisions(data) if data else stored_decisions(ReviewStore(settings().database))
+        judges = within(found) if everyone else split(found).judges
+        if lacking := Split([], judges).lacking:
+            raise DataError(f"{lacking}. {GATHER}")
+        from kefu.rasa_bridge import RasaModel
+
+        rows = [d.as_dict() for d in judges]
+        choices = [RasaModel.load(path).choices(rows) for path in (model, against) if path is not None]
+        figures: dict[str, Any] = {"logged": mean_reward(judges), "model": estimate(judges, choices[0]).as_dict()}
+        if len(choices) == 2:
+            made = contest(judges, choices[1], choices[0])
+            figures |= {"against": made.champion.as_dict(), "difference": made.difference.as_dict()}
+    if as_json:
+        typer.echo(json.dumps(figures))
+        return
+    typer.echo(f"The choices as they were made earned {figures['logged']:+.3f} each.")
+    _show({name: _estimated(figures[name]) for name in ("model", "against") if name in figures}, False)
+    if "difference" in figures:
+        typer.echo(f"The model earns {_between(figures['difference'])} more than the other.")
+
+
+def _estimated(figures: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _between(value) if isinstance(value, dict) else value for name, value in figures.items()}
+
+
+def _between(interval: Mapping[str, float]) -> str:
+    return "{value:+.3f} [{low:+.3f}, {high:+.3f}]".format(**interval)
+
+
+@app.command()
 def robustness(
     model: Annotated[Path, _MODEL],
     data: Annotated[Path, typer.Option(help='JSON lines: {"text": "…", "context"?, "intent"?, "emotion"?}')],

@@ -1,9 +1,11 @@
 """Trains a new model on reviewed feedback, compares it with the one that serves, and switches if it is not worse.
 
 Exports the reviewed feedback, runs `rasa train`, and measures the new model (the challenger) against the one that
-serves (the champion). Intent and emotion macro-F1 and the strategy's top-1 on data/heldout decide. A challenger that is
-not worse becomes the champion, and the Rasa server at KEFU_RASA_URL is told to load it; else it stays in
-models/candidates. `kefu models rollback` undoes a promotion. Training takes minutes.
+serves (the champion). Intent and emotion macro-F1 and the strategy's top-1 on data/heldout decide; where the assistant
+tried several strategies (exploration), so does what both policies would have earned by customers' feedback, from which
+the challenger's strategy policy learns (`kefu evaluate policy`). A challenger that is not worse becomes the champion,
+and the Rasa server at KEFU_RASA_URL is told to load it; else it stays in models/candidates. `kefu models rollback`
+undoes a promotion. Training takes minutes.
 """
 
 from __future__ import annotations
@@ -42,6 +44,10 @@ def command(
     ] = 50,
     max_per_sender: Annotated[int, typer.Option(help="At most so many items of one customer.")] = 20,
     max_share: Annotated[float, typer.Option(help="At most this part of the export from one customer, 0 to 1.")] = 0.2,
+    policy_margin: Annotated[
+        float,
+        typer.Option(min=0.0, max=2.0, help="Reward a choice that the lower bound of the difference may lose."),
+    ] = 0.05,
     domain: Annotated[Path, typer.Option(help="Rasa's domain file.")] = Path("domain.yml"),
     config: Annotated[Path, typer.Option(help="Rasa's config file.")] = Path("config.yml"),
     models: Annotated[Path, typer.Option(help="Folder of trained models.")] = Path("models"),
@@ -64,6 +70,7 @@ def command(
         server=None if no_switch else chosen.rasa_url,
         token=chosen.rasa_token,
         generator_from=generator_from,
+        policy_margin=policy_margin,
     )
     store = ReviewStore(chosen.database)
     if dry_run:
@@ -96,6 +103,8 @@ def _show(outcome: Outcome, plan: Plan, dry_run: bool) -> None:
         typer.echo(f"would export {len(outcome.export.examples)} examples, {len(outcome.export.dialogues)} dialogues")
         typer.echo(f"would run: {shlex.join(outcome.command)}")
         typer.echo(f"would compare it with: {outcome.champion or 'nothing, there is no champion yet'}")
+        for note in outcome.notes:
+            typer.echo(note)
         return
     show_lines([line.as_dict() for line in outcome.lines])
     if outcome.promoted:
@@ -115,7 +124,7 @@ def show_lines(lines: list[dict[str, object]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table("figure", "n", "champion", "challenger", "allowed drop", "")
+    table = Table("figure", "n", "champion", "challenger", "difference, 95 %", "allowed drop", "")
     for line in lines:
         before, allowed = line["champion"], line["allowed"]
         verdict = ("ok" if line["good"] else "worse") if isinstance(allowed, float) else ""
@@ -124,6 +133,7 @@ def show_lines(lines: list[dict[str, object]]) -> None:
             str(line["n"]),
             f"{before:.4f}" if isinstance(before, float) else "–",
             f"{line['challenger']:.4f}",
+            "{:+.4f} … {:+.4f}".format(*between) if isinstance(between := line.get("difference"), tuple) else "",
             f"{allowed:.4f}" if isinstance(allowed, float) else "",
             verdict,
         )

@@ -14,11 +14,11 @@ from sqlalchemy.engine import Connection, Engine
 from sqlalchemy.exc import IntegrityError
 
 from kefu.errors import DataError
-from kefu.facts import PLACEHOLDER
+from kefu.feedback.choices import choices_of, save_choices
 from kefu.feedback.database import name_of
 from kefu.feedback.mask import Masker
 from kefu.feedback.novelty import rank
-from kefu.feedback.proof import templated
+from kefu.feedback.proof import masked_reply
 from kefu.feedback.store import ITEMS, MARKS, OPEN, ReviewStore, chunks, existing, moment, now
 from kefu.feedback.tracker import Feedback, Reply, UserTurn, events_of, read_conversation, senders_since
 from kefu.feedback.urgency import doubt, upset
@@ -71,13 +71,16 @@ def harvest(
     added = changed = 0
     try:
         for batch in chunks(sorted(recent.union(senders)), _SENDERS):
-            rows = []
+            rows, choices = [], []
             for sender in batch:
-                turns, feedback = read_conversation(sender, events_of(tracker, sender))
+                events = list(events_of(tracker, sender))
+                turns, feedback = read_conversation(sender, events)
                 opinions = merged([*feedback, *of_sender.get(sender, ())])
                 rows += [_row(turn, opinions, masker) for turn in turns]
+                choices += choices_of(sender, events, opinions, masker)
             with store.engine.begin() as connection:
                 more, other = _save(connection, rows)
+                save_choices(connection, choices)
             added, changed = added + more, changed + other
         with store.engine.begin() as connection:
             connection.execute(sa.delete(MARKS).where(MARKS.c.source == source))
@@ -189,16 +192,18 @@ def _shown(
     opinions: Mapping[str, Feedback],
     masker: Masker,
 ) -> dict[str, Any]:
-    """A reply for storing. Facts are cut out before the text is masked: a bare name can only be known by its key."""
-    template = masker.text(templated(reply.text, facts))
+    """A reply for storing."""
+    template, text = masked_reply(reply.text, facts, masked_facts, masker)
     opinion = opinions.get(reply.message_id or "")
     return {
         "message_id": reply.message_id,
         "template": template,
-        "text": PLACEHOLDER.sub(lambda m: masked_facts.get(m[1], m[0]), template),
+        "text": text,
         "strategy": reply.strategy,
         "stage": reply.stage,
         "probability": reply.probability,
+        "propensity": reply.propensity,
+        "explored": reply.explored,
         "source": reply.source,
         "passages": list(reply.passages),
         "thumb": opinion.thumb if opinion else None,

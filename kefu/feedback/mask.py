@@ -101,6 +101,10 @@ class Masker:
             return self._pick(value, ROADS) + match[1]
         return self.text(value)
 
+    def pseudonym(self, name: str) -> str:
+        """16 digits in place of a customer's id, the same for the same id."""
+        return self._stream(f"customer\0{name}", 16)
+
     def _stream(self, value: str, length: int) -> str:
         """``length`` decimal digits that depend on the salt and the value."""
         out = ""

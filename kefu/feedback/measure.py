@@ -30,31 +30,48 @@ class Model(Protocol):
     def strategies(self, context: Any, facts: Any = None) -> list[tuple[str, float]]:
         """Best first."""
 
+    def choices(self, decisions: Any) -> list[str]:
+        """The strategy it would take, for each."""
+
+    def learned(self) -> dict[str, Any] | None:
+        """What its strategy model learned from feedback."""
+
 
 @dataclass(frozen=True)
 class Sets:
-    """What is measured on: rows as in data/heldout, and reviewers' corrections, which the challenger was trained on."""
+    """What is measured on: rows as in data/heldout, reviewers' corrections, which the challenger was trained on, and
+    logged choices of customers from whom no model learns."""
 
     nlu: list[dict[str, Any]]
     strategy: list[dict[str, Any]]
     corrected_nlu: list[dict[str, Any]] = field(default_factory=list)
     corrected_strategy: list[dict[str, Any]] = field(default_factory=list)
+    decisions: list[dict[str, Any]] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """One figure of both models. ``allowed`` is the drop that is let pass; None where the figure decides nothing."""
+    """One figure of both models.
+
+    Attributes:
+        allowed: the drop that is let pass; None where the figure decides nothing.
+        difference: 95 % interval of challenger less champion, where one is known; then its lower bound decides.
+    """
 
     figure: str
     n: int
     champion: float | None
     challenger: float
     allowed: float | None
+    difference: tuple[float, float] | None = None
 
     @property
     def good(self) -> bool:
         """Whether the figure speaks for the challenger or is silent."""
-        return self.champion is None or self.allowed is None or self.challenger >= self.champion - self.allowed - 1e-9
+        if self.champion is None or self.allowed is None:
+            return True
+        least = self.difference[0] if self.difference else self.challenger - self.champion
+        return least >= -self.allowed - 1e-9
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -86,7 +103,8 @@ def read_rows(path: Path) -> list[dict[str, Any]]:
 
 def measure(model: Model, sets: Sets) -> dict[str, Any]:
     """{"intent": {n, accuracy, macro_f1}, "emotion": the same, "strategy": {n, top1, top3}, "corrections": {n, intent,
-    emotion, strategy_n, strategy}, "latency_ms": {p50, p95}}; shares from 0 to 1."""
+    emotion, strategy_n, strategy}, "latency_ms": {p50, p95}}, and where there are decisions "policy": {choices,
+    learned}; shares from 0 to 1."""
     figures, latencies = _labels(model, sets.nlu)
     figures["strategy"] = _strategies(model, sets.strategy)
     corrected, _ = _labels(model, sets.corrected_nlu)
@@ -98,6 +116,8 @@ def measure(model: Model, sets: Sets) -> dict[str, Any]:
         "strategy": _strategies(model, sets.corrected_strategy)["top1"],
     }
     figures["latency_ms"] = {"p50": percentile(latencies, 0.5), "p95": percentile(latencies, 0.95)}
+    if sets.decisions:
+        figures["policy"] = {"choices": model.choices(sets.decisions), "learned": model.learned()}
     return figures
 
 

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from kefu.errors import DataError
 from kefu.facts import FREE_TEXTS, PLACEHOLDER, names, placeholders
 from kefu.generation.quantities import quantities, unvouched
+
+if TYPE_CHECKING:
+    from kefu.feedback.mask import Masker
 
 _KINDS = ("日期", "时刻", "编号")  # units that say what a value is; the others are written after it
 
@@ -22,6 +26,17 @@ def unproven(text: str, evidence: Iterable[str]) -> list[str]:
 
 def _bare(text: str) -> str:
     return PLACEHOLDER.sub(" ", text)
+
+
+def masked_reply(
+    text: str, facts: Mapping[str, str], masked_facts: Mapping[str, str], masker: Masker
+) -> tuple[str, str]:
+    """(template, text) of a reply for storing: with {fact key} where it states a fact, and with the masked fact there.
+
+    Facts are cut out before the text is masked: a bare name can only be known by its key.
+    """
+    template = masker.text(templated(text, facts))
+    return template, PLACEHOLDER.sub(lambda m: masked_facts.get(m[1], m[0]), template)
 
 
 def templated(text: str, facts: Mapping[str, str]) -> str:

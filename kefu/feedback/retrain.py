@@ -12,9 +12,11 @@ from pathlib import Path
 from typing import Any
 
 from kefu.errors import ModelError, NotFound
+from kefu.feedback.choices import stored_decisions
 from kefu.feedback.export import Export, gather, write
 from kefu.feedback.guard import Limits
 from kefu.feedback.measure import Comparison, Sets, compare, measure_apart, read_rows
+from kefu.feedback.policies import GATHER, MARGIN, Contest, Split, contest, split
 from kefu.feedback.registry import (
     CANDIDATES,
     CHALLENGER,
@@ -29,6 +31,8 @@ from kefu.feedback.registry import (
 )
 from kefu.feedback.server import LEFT, Switch, switch
 from kefu.feedback.store import ReviewStore
+from kefu.strategy.correction import LearningArguments
+from kefu.strategy.decisions import write_decisions
 
 Measure = Callable[[Path, Sets], dict[str, Any]]
 Train = Callable[[Sequence[str], Path], None]
@@ -44,6 +48,7 @@ class Plan:
         tolerance: see ``measure.compare``.
         server: URL of the Rasa server to switch; None leaves it alone.
         generator_from: better replies from which on training the generator is worth while.
+        policy_margin: reward a choice that the new strategy policy may lose, by the lower bound of the difference.
     """
 
     data: Path = Path("data")
@@ -56,11 +61,17 @@ class Plan:
     server: str | None = None
     token: str = ""
     generator_from: int = 50
+    policy_margin: float = MARGIN
 
     @property
     def exports(self) -> Path:
         """The folder of exports."""
         return self.state / "feedback"
+
+    @property
+    def decisions(self) -> Path:
+        """The file of logged choices that StrategyPolicy learns from."""
+        return self.exports / "decisions.jsonl"
 
     def command(self, name: str, nlu: Path | None) -> list[str]:
         """The `rasa train` that makes models/candidates/NAME.tar.gz."""
@@ -73,7 +84,14 @@ class Plan:
 
 @dataclass
 class Outcome:
-    """What a retraining came to. ``lines`` compare the models; ``model`` is where the new one lies now."""
+    """What a retraining came to.
+
+    Attributes:
+        model: where the new one lies now.
+        lines: compare the models.
+        learned: what the strategy policy learned from feedback; None where it did not try.
+        policy: what the two policies earn by the estimate; None where there are too few choices to tell.
+    """
 
     export: Export
     command: list[str]
@@ -83,6 +101,8 @@ class Outcome:
     promoted: bool = False
     switched: Switch | None = None
     notes: list[str] = field(default_factory=list)
+    learned: dict[str, Any] | None = None
+    policy: Contest | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -92,6 +112,8 @@ class Outcome:
             "model": str(self.model) if self.model else None,
             "champion": self.champion,
             "figures": [line.as_dict() for line in self.lines],
+            "learned": self.learned,
+            "policy": self.policy.as_dict() if self.policy else None,
             "promoted": self.promoted,
             "server": self.switched.as_dict() if self.switched else None,
             "notes": self.notes,
@@ -124,7 +146,8 @@ def plan_only(store: ReviewStore, plan: Plan) -> Outcome:
     export = gather(store, plan.data, plan.limits)
     nlu = plan.exports / "nlu" if export.examples else None
     champion = adopt(plan.models, read_registry(plan.models)).champion
-    return Outcome(export, plan.command(stamp(), nlu), champion=champion.file if champion else None)
+    notes = _untaught(split(stored_decisions(store)))
+    return Outcome(export, plan.command(stamp(), nlu), champion=champion.file if champion else None, notes=notes)
 
 
 def retrain(
@@ -156,6 +179,8 @@ def retrain(
         export = gather(store, plan.data, plan.limits)
         files = write(export, plan.exports)
         say(f"exported {len(export.examples)} examples and {len(export.dialogues)} dialogues to {plan.exports}")
+        choices = split(stored_decisions(store))
+        taught = _teach(plan, choices)
         name = stamp()
         outcome = Outcome(export, plan.command(name, plan.exports / "nlu" if export.examples else None))
         if files and str(plan.exports / "dialogues") not in plan.config.read_text(encoding="utf-8"):
@@ -168,8 +193,8 @@ def retrain(
         outcome.model = plan.models / CANDIDATES / f"{name}.tar.gz"
         if not outcome.model.is_file():
             raise ModelError(f"`rasa train` ended well and left no {str(outcome.model)!r}; its log: {log}")
-        corrected_nlu, corrected_strategy = export.corrections()
-        _contest(plan, outcome, Sets(nlu, strategy, corrected_nlu, corrected_strategy), measure, say)
+        outcome.notes += taught
+        _contest(plan, outcome, Sets(nlu, strategy, *export.corrections()), choices, measure, say)
         better = int(export.as_dict()["better_replies"])
         if better >= plan.generator_from:
             command = shlex.join(["kefu", *generator_command(plan)])
@@ -177,25 +202,67 @@ def retrain(
     return outcome
 
 
-def _contest(plan: Plan, outcome: Outcome, sets: Sets, measure: Measure, say: Say) -> None:
+def _teach(plan: Plan, choices: Split) -> list[str]:
+    """Writes the choices that StrategyPolicy learns from, where there are enough; notes where there are not."""
+    lacking = _untaught(choices)
+    if lacking:
+        plan.decisions.unlink(missing_ok=True)
+    else:
+        write_decisions(choices.taught, plan.decisions)
+    return lacking
+
+
+def _untaught(choices: Split) -> list[str]:
+    least = LearningArguments().choices
+    if len(choices.taught) >= least:
+        return []
+    there = f"{len(choices.taught)} logged choices of strategies are there to learn from, and {least} are needed"
+    return [f"{there}. {GATHER}"]
+
+
+def _contest(plan: Plan, outcome: Outcome, sets: Sets, choices: Split, measure: Measure, say: Say) -> None:
+    if choices.judges:
+        sets = replace(sets, decisions=[d.as_dict() for d in choices.judges])
     registry = adopt(plan.models, read_registry(plan.models))
-    champion, before = registry.champion, None
+    champion, before, champion_policy = registry.champion, None, None
     if champion is not None:
         say(f"measuring the champion, {champion.file}")
         before = measure(verify(plan.models, champion), sets)
+        champion_policy = before.pop("policy", None)
         champion = replace(champion, figures=before)
         registry = registry.with_model(champion)
         outcome.champion = champion.file
     assert outcome.model is not None
     say(f"measuring the challenger, {outcome.model.name}")
     figures = measure(outcome.model, sets)
+    policy = figures.pop("policy", None)
     outcome.lines = compare(before, figures, plan.tolerance)
+    if policy is not None:
+        outcome.learned = policy["learned"]
+        _judge(plan, outcome, choices, champion_policy, policy)
     challenger = replace(record_of(plan.models, outcome.model, CHALLENGER), figures=figures)
     registry = registry.with_model(challenger)
     write_registry(plan.models, registry)
     if all(line.good for line in outcome.lines):
         outcome.switched = _promote(plan, registry, outcome.model)
         outcome.promoted, outcome.model = True, plan.models / outcome.model.name
+
+
+def _judge(
+    plan: Plan, outcome: Outcome, choices: Split, champion: dict[str, Any] | None, challenger: dict[str, Any]
+) -> None:
+    """Adds the line that compares what the policies earn, where there are enough choices to tell."""
+    if outcome.learned:
+        outcome.notes.append(f"Feedback on strategies: {outcome.learned['why']}.")
+    elif plan.decisions.exists():
+        outcome.notes.append(f"StrategyPolicy in {plan.config} does not read {plan.decisions}: nothing was learned.")
+    if champion is None:
+        return
+    if choices.lacking:
+        outcome.notes.append(f"The strategy policies are not compared by feedback: {choices.lacking}.")
+        return
+    outcome.policy = contest(choices.judges, champion["choices"], challenger["choices"], plan.policy_margin)
+    outcome.lines.append(outcome.policy.line)
 
 
 def promote(plan: Plan, file: Path) -> Switch:

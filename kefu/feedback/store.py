@@ -61,6 +61,16 @@ ITEMS = sa.Table(
     sa.Column("reviewer", sa.String(80)),
     sa.Column("reviewed_at", sa.DateTime),
 )
+# One row for each strategy that was taken where another could have been; kefu.feedback.choices fills it.
+CHOICES = sa.Table(
+    "strategy_choices",
+    _METADATA,
+    sa.Column("key", sa.String(64), primary_key=True),
+    sa.Column("at", sa.Float, nullable=False, index=True),
+    sa.Column("explored", sa.Boolean, nullable=False),
+    sa.Column("choice", sa.JSON, nullable=False),
+    sa.Column("signals", sa.JSON, nullable=False),
+)
 MARKS = sa.Table(
     "harvest_marks",
     _METADATA,

@@ -19,7 +19,7 @@ _EVENTS = sa.table(
     "events",
     *(sa.column(name) for name in ("id", "sender_id", "type_name", "timestamp", "data")),
 )
-_KINDS = ("user", "bot", "slot", "session_started", "restart", "reset_slots")
+_KINDS = ("user", "bot", "slot", "session_started", "restart", "reset_slots", "rewind")
 MAX_TEXT = 2000  # characters; what is longer is no message for a training set
 _UNSTORABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f\ud800-\udfff]")  # PostgreSQL and UTF-8 refuse some of these
 
@@ -44,13 +44,21 @@ class Feedback:
 
 @dataclass
 class Reply:
-    """One message of the assistant, with what it was chosen and made from."""
+    """One message of the assistant, with what it was chosen and made from.
+
+    Attributes:
+        probability: what the strategy model gave the strategy.
+        propensity: how likely the strategy was to be taken, trying others included; None in older records.
+        explored: whether it was tried in place of the best.
+    """
 
     text: str
     message_id: str | None = None
     strategy: str | None = None
     stage: str | None = None
     probability: float | None = None
+    propensity: float | None = None
+    explored: bool = False
     source: str | None = None
     passages: tuple[str, ...] = ()
 
@@ -139,7 +147,7 @@ def read_conversation(
             given = _feedback(sender_id, event, last_reply)
             if given is not None:
                 feedback.append(given)
-            if _is_message(event):
+            if is_message(event):
                 turn = _turn(sender_id, session, event, last_reply)
                 if open_turn is not None:
                     open_turn.next_emotion = turn.emotion
@@ -161,14 +169,15 @@ def _slot(event: Mapping[str, Any], facts: dict[str, str], turn: UserTurn | None
     return known
 
 
-def _clean(text: Any) -> str:
+def clean(text: Any) -> str:
     """Cut to MAX_TEXT; what cannot be stored becomes a space, so that entities keep their places."""
     return _UNSTORABLE.sub(" ", str(text)[:MAX_TEXT])
 
 
-def _is_message(event: Mapping[str, Any]) -> bool:
+def is_message(event: Mapping[str, Any]) -> bool:
+    """Whether a user event is something said; /intent{...} is a payload."""
     text = str(event.get("text") or "").strip()
-    return bool(text) and not text.startswith("/")  # /intent{...} is a payload, not something said
+    return bool(text) and not text.startswith("/")
 
 
 def _labelled(value: Any) -> tuple[str | None, float]:
@@ -188,7 +197,7 @@ def _turn(sender_id: str, session: float, event: Mapping[str, Any], before: Repl
         session=session,
         timestamp=float(event.get("timestamp") or 0.0),
         message_id=event.get("message_id"),
-        text=_clean(event["text"]),
+        text=clean(event["text"]),
         context=before.text if before else None,
         intent=intent,
         intent_confidence=intent_confidence,
@@ -200,13 +209,15 @@ def _turn(sender_id: str, session: float, event: Mapping[str, Any], before: Repl
 
 def _reply(event: Mapping[str, Any]) -> Reply:
     metadata = event.get("metadata") or {}
-    strategy, probability = metadata.get("strategy"), metadata.get("probability")
+    strategy, probability, propensity = (metadata.get(k) for k in ("strategy", "probability", "propensity"))
     return Reply(
-        text=_clean(event["text"]).strip(),
+        text=clean(event["text"]).strip(),
         message_id=metadata.get("message_id"),
         strategy=strategy if strategy in STRATEGIES else None,
         stage=metadata.get("stage"),
         probability=float(probability) if probability is not None else None,
+        propensity=float(propensity) if propensity is not None else None,
+        explored=metadata.get("explored") is True,
         source=metadata.get("source"),
         passages=tuple(str(p) for p in metadata.get("passages") or ()),
     )
@@ -224,7 +235,7 @@ def _feedback(sender_id: str, event: Mapping[str, Any], last_reply: Reply | None
     thumb = said.get("thumb") if said.get("thumb") in ("up", "down") else None
     stars = str(said.get("rating") or "").strip()
     rating = int(stars) if stars in ("1", "2", "3", "4", "5") else None
-    correction = _clean(said["correction"]).strip() if said.get("correction") else None
+    correction = clean(said["correction"]).strip() if said.get("correction") else None
     if not about or not (thumb or rating or correction):
         return None
     target = said.get("target") if said.get("target") in ("meaning", "reply") else None

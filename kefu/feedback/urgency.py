@@ -19,11 +19,16 @@ def doubt(intent_confidence: float, emotion_confidence: float) -> float:
     return 1.0 - intent_confidence + 0.5 * (1.0 - emotion_confidence)
 
 
+def degree(emotion: str | None) -> int:
+    """How upset somebody of this emotion is, 0 to 4."""
+    return _UPSET.get(emotion or "neutral", 0)
+
+
 def upset(emotion: str | None, next_emotion: str | None) -> int:
     """By how many degrees the customer was more upset in her next message, 0 to 4."""
     if next_emotion is None:
         return 0
-    return max(_UPSET[next_emotion] - _UPSET.get(emotion or "neutral", 0), 0)
+    return max(degree(next_emotion) - degree(emotion), 0)
 
 
 def urgency(priority: float, novelty: float | None, repeated: bool) -> float:

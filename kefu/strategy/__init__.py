@@ -6,12 +6,15 @@
 """
 
 from kefu.strategy.arguments import TrainingArguments
+from kefu.strategy.exploration import Choice, Exploration, choose
 from kefu.strategy.history import AGENT, OUTCOMES, USER, History, Message
 from kefu.strategy.model import Scores, StrategyModel
 from kefu.strategy.rules import Rules, read_rules
 
 __all__ = [
     "AGENT",
+    "Choice",
+    "Exploration",
     "History",
     "Message",
     "OUTCOMES",
@@ -20,5 +23,6 @@ __all__ = [
     "StrategyModel",
     "TrainingArguments",
     "USER",
+    "choose",
     "read_rules",
 ]

@@ -81,24 +81,14 @@ class Featurizer:
 
     def blocks(self, history: History) -> dict[str, npt.NDArray[np.float32]]:
         """The vector's parts by name, in order."""
-        block, asked, users, before = history.block, history.asked, history.users, history.before
-        last, previous = (users[-1] if users else None), (users[-2] if len(users) > 1 else None)
+        block, asked, before = history.block, history.asked, history.before
         agent = block[-1] if block else before
         embedded = self.embed([" ".join(m.text for m in asked), agent.text if agent else ""])
-        parts: dict[str, Sequence[float] | Vectors] = {
+        return {
             "text.user": embedded[0] * np.float32(_USER),
             "text.agent": embedded[1] * np.float32(_AGENT),
-            "intent.last": _one_hot(last.intents if last else None, INTENTS),
-            "intent.previous": _one_hot(previous.intents if previous else None, INTENTS),
-            "intent.topic": _one_hot({history.topic: 1.0} if history.topic else None, INTENTS),
-            "emotion.last": _one_hot(last.emotions if last else None, EMOTIONS),
-            "emotion.previous": _one_hot(previous.emotions if previous else None, EMOTIONS),
-            "emotion.opening": _opening_emotion(last, block),
-            **_strategies(history),
-            "position": _position(history, asked),
-            **_facts(history),
+            **plain_blocks(history),
         }
-        return {name: np.asarray(part, dtype=np.float32) for name, part in parts.items()}
 
     def __call__(self, history: History) -> npt.NDArray[np.float32]:
         """(size,) float32."""
@@ -112,6 +102,29 @@ class Featurizer:
             layout[name] = slice(start, start + len(part))
             start += len(part)
         return layout
+
+
+def plain_blocks(history: History) -> dict[str, npt.NDArray[np.float32]]:
+    """The parts that need no embedding: the same for every encoder and every training."""
+    block, asked, users = history.block, history.asked, history.users
+    last, previous = (users[-1] if users else None), (users[-2] if len(users) > 1 else None)
+    parts: dict[str, Sequence[float]] = {
+        "intent.last": _one_hot(last.intents if last else None, INTENTS),
+        "intent.previous": _one_hot(previous.intents if previous else None, INTENTS),
+        "intent.topic": _one_hot({history.topic: 1.0} if history.topic else None, INTENTS),
+        "emotion.last": _one_hot(last.emotions if last else None, EMOTIONS),
+        "emotion.previous": _one_hot(previous.emotions if previous else None, EMOTIONS),
+        "emotion.opening": _opening_emotion(last, block),
+        **_strategies(history),
+        "position": _position(history, asked),
+        **_facts(history),
+    }
+    return {name: np.asarray(part, dtype=np.float32) for name, part in parts.items()}
+
+
+def plain(history: History) -> npt.NDArray[np.float32]:
+    """(size,) float32: ``plain_blocks`` in one vector."""
+    return np.concatenate(list(plain_blocks(history).values()))
 
 
 def _opening_emotion(last: Message | None, block: Sequence[Message]) -> list[float]:

@@ -13,18 +13,23 @@ import numpy as np
 from kefu.dialogues import Dialogue
 from kefu.errors import DataError, ModelCorrupt
 from kefu.strategy.arguments import TrainingArguments
+from kefu.strategy.correction import Correction, LearningArguments, corrected, learn
+from kefu.strategy.decisions import Decision, within
 from kefu.strategy.encoder import Encoder, load_encoder
+from kefu.strategy.estimates import Array, Logged, Mask
 from kefu.strategy.examples import Noise
-from kefu.strategy.features import Featurizer
+from kefu.strategy.exploration import open_strategies
+from kefu.strategy.features import Featurizer, plain
 from kefu.strategy.history import AGENT, History
 from kefu.strategy.network import Network, mean_logits, sigmoid
 from kefu.strategy.ngrams import CharacterNgrams
 from kefu.strategy.reader import LABELS, Reader
-from kefu.strategy.rules import Moment, Rules, read_rules
+from kefu.strategy.rules import Moment, Ruled, Rules, read_rules
 from kefu.strategy.training import Trained, blank, train
 from kefu.taxonomy import stages_of
 
 _META, _ARRAYS, _RULES = "strategy.json", "strategy.npz", "strategy_rules.yml"
+_CORRECTION, _LEARNED = "strategy_feedback.npz", "strategy_feedback.json"
 # Strategies after which the talk is about what to do, no longer about what is wrong.
 _EXPLORING = frozenset({"suggest", "inform", "resolve", "request_feedback", "continue_relationship"})
 ORDER_TOPICS = "order_topics"  # the group of the rule file that training reads
@@ -39,12 +44,14 @@ class Scores:
         listen: probability that the agent leaves it at what was said; 0 where the block has not begun.
         fired: names of the rules that moved the probabilities.
         owed: strategies that the turn still owes the customer.
+        open: strategies that may be tried in place of the best; empty where none may (``open_strategies``).
     """
 
     strategies: dict[str, float]
     listen: float
     fired: tuple[str, ...]
     owed: tuple[str, ...]
+    open: tuple[str, ...] = ()
 
     @property
     def best(self) -> str:
@@ -55,8 +62,15 @@ class Scores:
 class StrategyModel:
     """Scores histories. Thread-safe after loading."""
 
-    def __init__(self, trained: Trained, rules: Rules) -> None:
-        self._trained, self.rules = trained, rules
+    def __init__(
+        self,
+        trained: Trained,
+        rules: Rules,
+        correction: Correction | None = None,
+        learned: dict[str, Any] | None = None,
+    ) -> None:
+        self._trained, self.rules, self.correction = trained, rules, correction
+        self.learned = learned  # what learning from feedback came to (Learned.as_dict); None where it was not tried
 
     @classmethod
     def train(
@@ -73,7 +87,27 @@ class StrategyModel:
 
     def with_rules(self, rules: Rules) -> StrategyModel:
         """The same networks under other rules."""
-        return StrategyModel(self._trained, rules)
+        return StrategyModel(self._trained, rules, self.correction, self.learned)
+
+    def with_correction(self, correction: Correction | None, learned: dict[str, Any] | None = None) -> StrategyModel:
+        """The same networks with another correction, or none."""
+        return StrategyModel(self._trained, self.rules, correction, learned)
+
+    def learn(self, decisions: Sequence[Decision], arguments: LearningArguments | None = None) -> StrategyModel:
+        """The same networks with a correction learned from ``decisions``, where it is worth keeping.
+
+        The decisions that judge are left out, and so are moments in which these networks leave no strategy open: there
+        nothing is corrected.
+        """
+        bare = self.with_correction(None)
+        taught = within([d for d in decisions if not d.judges])
+        scores = [bare.score(d.history, d.replies_left) for d in taught]
+        moments = [(d, s) for d, s in zip(taught, scores) if s.open]
+        logged = replace(logged_of([d for d, _ in moments]), among=mask_of([s.open for _, s in moments]))
+        probabilities = np.array([[s.strategies[label] for label in LABELS] for _, s in moments], dtype=np.float64)
+        explored = sum(d.strategy != s.best for d, s in moments)
+        made = learn(logged, probabilities.reshape(-1, len(LABELS)), explored, arguments)
+        return self.with_correction(made.correction, made.as_dict())
 
     def read_strategies(self, texts: Sequence[str]) -> dict[str, dict[str, float]]:
         """Strategy probabilities of agent texts."""
@@ -91,11 +125,25 @@ class StrategyModel:
         features = trained.featurizer(history)[None]
         blank(features, trained.featurizer, trained.arguments.without)
         logits = mean_logits(trained.members, features)[0].astype(np.float64)
-        ruled = self.rules.apply(logits[:-1] / trained.temperatures["strategy"], Moment(history, replies_left))
+        ruled = self._ruled(logits[:-1] / trained.temperatures["strategy"], Moment(history, replies_left))
         order = np.argsort(-ruled.probabilities, kind="stable")
         listen = float(sigmoid(logits[-1:] / trained.temperatures["listen"])[0]) if history.block else 0.0
         strategies = {LABELS[i]: float(ruled.probabilities[i]) for i in order}
-        return Scores(strategies, listen, ruled.fired, ruled.owed)
+        return Scores(strategies, listen, ruled.fired, ruled.owed, open_strategies(strategies, ruled.owed, history))
+
+    def _ruled(self, logits: Array, moment: Moment) -> Ruled:
+        """The rules' word on the corrected logits. Only where strategies are open, and only theirs, are corrected."""
+        ruled = self.rules.apply(logits, moment)
+        if self.correction is None:
+            return ruled
+        before = {label: float(p) for label, p in zip(LABELS, ruled.probabilities)}
+        among = mask_of([open_strategies(before, ruled.owed, moment.history)])
+        if not among.any():
+            return ruled
+        change = self.correction(plain(moment.history)[None].astype(np.float64))
+        after = corrected(ruled.probabilities[None], among, change)[0]
+        shift = np.log(np.where(among[0], after, 1.0)) - np.log(np.where(among[0], ruled.probabilities, 1.0))
+        return self.rules.apply(logits + shift, moment)
 
     def stage(self, strategy: str, history: History) -> str:
         """The stage of ``strategy`` here: its typical one, of several the one that the talk has reached."""
@@ -113,7 +161,7 @@ class StrategyModel:
         return replace(history, messages=messages)
 
     def save(self, folder: Path, rules_file: Path) -> None:
-        """Writes strategy.json, strategy.npz and a copy of the rule file."""
+        """Writes strategy.json, strategy.npz, a copy of the rule file and, where there is one, the correction."""
         trained = self._trained
         reader = trained.reader
         arrays: dict[str, Any] = {
@@ -139,6 +187,10 @@ class StrategyModel:
         np.savez(folder / _ARRAYS, **arrays)
         (folder / _META).write_text(json.dumps(meta, ensure_ascii=False, indent=1), encoding="utf-8")
         (folder / _RULES).write_text(rules_file.read_text(encoding="utf-8"), encoding="utf-8")
+        if self.learned is not None:
+            (folder / _LEARNED).write_text(json.dumps(self.learned, indent=1), encoding="utf-8")
+        if self.correction is not None:
+            self.correction.save(folder / _CORRECTION)
 
     @classmethod
     def load(cls, folder: Path, encoder: Encoder | None = None) -> StrategyModel:
@@ -156,6 +208,7 @@ class StrategyModel:
                 arrays = {name: stored[name] for name in stored.files}
             members = tuple(_member(arrays, str(i), meta["layers"]) for i in range(arguments.members))
             rules = read_rules(folder / _RULES)
+            learned = json.loads((folder / _LEARNED).read_text("utf-8")) if (folder / _LEARNED).is_file() else None
         except (OSError, ValueError, KeyError, TypeError, DataError) as error:
             raise ModelCorrupt(
                 f"The strategy model in {folder} cannot be loaded ({error}). Train again: rasa train."
@@ -170,7 +223,38 @@ class StrategyModel:
         linear = Network(((arrays["reader.weights"], arrays["reader.bias"]),))
         reader = Reader(encoder, arrays["reader.mean"], CharacterNgrams(meta["ngrams"]), linear)
         trained = Trained(featurizer, members, reader, meta["temperatures"], arguments, float(meta["seconds"]))
-        return cls(trained, rules)
+        return cls(trained, rules, _correction(folder), learned)
+
+
+def _correction(folder: Path) -> Correction | None:
+    """The correction in ``folder``; a model that was trained without feedback has none."""
+    if not (folder / _CORRECTION).is_file():
+        return None
+    correction = Correction.load(folder / _CORRECTION)
+    if correction.weights.shape != (len(plain(History(()))), len(LABELS)):
+        raise ModelCorrupt(
+            f"The correction in {folder} is of another version of kefu: its shape is {correction.weights.shape}. "
+            "Train again: rasa train."
+        )
+    return correction
+
+
+def mask_of(among: Sequence[Sequence[str]]) -> Mask:
+    """(n, 12) true for the strategies named."""
+    return np.array([[label in names for label in LABELS] for names in among], dtype=bool).reshape(-1, len(LABELS))
+
+
+def logged_of(decisions: Sequence[Decision]) -> Logged:
+    """The decisions as arrays for kefu.strategy.estimates; the features are those that need no model."""
+    size = len(plain(History(())))
+    return Logged(
+        np.array([plain(d.history) for d in decisions], dtype=np.float64).reshape(-1, size),
+        np.array([LABELS.index(d.strategy) for d in decisions], dtype=np.int64),
+        np.array([d.propensity for d in decisions], dtype=np.float64),
+        mask_of([d.among for d in decisions]),
+        np.array([d.reward for d in decisions], dtype=np.float64),
+        np.array([d.customer for d in decisions], dtype=np.str_),
+    )
 
 
 def _member(arrays: dict[str, Any], name: str, layers: int) -> Network:

@@ -20,6 +20,7 @@ SLOTS = {
     "strategy": "inform",
     "stage": "explore",
     "strategy_probability": 0.62,
+    "strategy_scores": {"propensity": 0.05, "explored": True},
     "facts": {"order_id": "2", "eta": "明天"},
     "new_facts": ["eta"],
     "outcome": "found",
@@ -54,6 +55,7 @@ def test_the_responder_gets_everything_and_the_message_tells_how_it_was_made(run
     assert 0 < request.deadline <= 3.0 and [p.id for p in request.passages] == ["p1"]
     message = messages[0]
     assert (message["text"], message["strategy"], message["probability"]) == ("<inform>", "inform", 0.62)
+    assert (message["propensity"], message["explored"]) == (0.05, True)
     assert (message["source"], message["passages"], message["stage"]) == ("model", ["p1"], "explore")
     assert len(message["message_id"]) == 32 and message["latency_ms"] >= 0 and events == []
 

@@ -3,11 +3,14 @@ from __future__ import annotations
 import os
 import tarfile
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from kefu.errors import DataError, ModelCorrupt, ModelError, ModelNotFound
 from kefu.rasa_bridge import RasaModel, newest_archive
+from kefu.strategy import History, Message
+from kefu.strategy.decisions import Decision
 
 CONFIG = """
 recipe: default.v1
@@ -79,6 +82,24 @@ def test_a_folder_means_its_newest_model(archive: Path, tmp_path: Path) -> None:
 def test_a_model_without_the_policy_says_so(model: RasaModel) -> None:
     with pytest.raises(ModelError, match="StrategyPolicy"):
         model.strategies([("user", "hello")])
+
+
+def test_the_policy_is_given_logged_moments(model: RasaModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    history = History([Message("user", "hello", {"greet": 1.0}, {"neutral": 1.0})], observed=False)
+    seen = []
+
+    def score(moment: History, replies_left: int) -> SimpleNamespace:
+        seen.append((moment.users[-1].text, replies_left))
+        return SimpleNamespace(best="suggest")
+
+    policy = SimpleNamespace(model=SimpleNamespace(score=score, learned={"why": "kept"}))
+    monkeypatch.setattr(model, "_policy", lambda: policy)
+    logged = Decision("k", "c", 0.0, history, 1, "inform", 0.9, ("inform", "suggest"), 1.0)
+    assert model.choices([logged.as_dict()]) == ["suggest"]
+    assert seen == [("hello", 1)]
+    assert model.learned() == {"why": "kept"}
+    with pytest.raises(DataError, match="no decision"):
+        model.choices([{}])
 
 
 def test_an_unknown_speaker_is_named(model: RasaModel, monkeypatch: pytest.MonkeyPatch) -> None:

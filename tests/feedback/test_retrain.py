@@ -5,18 +5,26 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
+from typer.testing import CliRunner
 
+from kefu.cli import app
 from kefu.errors import DataError, KefuError, ModelError, NotFound
 from kefu.feedback import Decision, Limits, Masker, ReviewStore, decide, harvest
+from kefu.feedback.choices import save_choices, stored_decisions
 from kefu.feedback.measure import Sets, compare, main, measure, measure_apart, read_rows
+from kefu.feedback.policies import contest
 from kefu.feedback.registry import read_registry
 from kefu.feedback.retrain import Plan, plan_only, retrain, run_rasa_train
+from kefu.strategy import History, Message
+from kefu.strategy.decisions import Decision as Choice
+from kefu.strategy.decisions import Signals, read_decisions
 from tests.tracker_store import TrackerStore
 
 PLAN = Plan(limits=Limits(most=100, share=1.0))
@@ -252,6 +260,122 @@ def test_corrections_decide_nothing() -> None:
     ]
 
 
+def log_choices(store: ReviewStore, customers: int = 160, at: str = "up") -> list[Choice]:
+    """Two choices a customer; a thumb for each: ``at`` for inform, the other for suggest."""
+    random = np.random.default_rng(3)
+    message = Message("user", "这款怎么样", {"ask_product_info": 1.0}, {"neutral": 1.0})
+    rows = []
+    for i in range(2 * customers):
+        strategy, propensity = (("inform", 0.7), ("suggest", 0.3))[int(random.random() < 0.3)]
+        made = Choice(
+            str(i), f"c{i // 2}", float(i), History([message]), 2, strategy, propensity, ("inform", "suggest"), 0.0
+        )
+        thumb = at if (strategy == "inform") == (random.random() < 0.9) else {"up": "down", "down": "up"}[at]
+        choice = {k: v for k, v in made.as_dict().items() if k != "reward"}
+        signals = asdict(Signals(thumb=thumb))
+        explored = strategy == "suggest"
+        rows.append({"key": made.key, "at": made.at, "explored": explored, "choice": choice, "signals": signals})
+    with store.engine.begin() as connection:
+        save_choices(connection, rows)
+    return stored_decisions(store)
+
+
+def choosing(champion: str, challenger: str) -> Callable[[Path, Sets], dict[str, Any]]:
+    """Models of the same figures that choose these strategies throughout."""
+
+    def run(model: Path, sets: Sets) -> dict[str, Any]:
+        taken = challenger if model.parent.name == "candidates" else champion
+        learned = {"why": "kept: it gains"} if model.parent.name == "candidates" else None
+        return {**figures(**GOOD), "policy": {"choices": [taken] * len(sets.decisions), "learned": learned}}
+
+    return run
+
+
+def test_a_policy_that_earns_less_is_refused(reviewed: ReviewStore, champion: Path) -> None:
+    log_choices(reviewed)
+    outcome = retrain(reviewed, PLAN, FakeTrain(), choosing("inform", "suggest"))
+    assert not outcome.promoted
+    assert [line.figure for line in outcome.lines if not line.good] == ["strategy reward"]
+    assert outcome.policy is not None and outcome.policy.difference.high < 0
+    told = outcome.as_dict()["policy"]
+    assert told["good"] is False and told["champion"]["dr"]["value"] > told["challenger"]["dr"]["value"]
+    assert "policy" not in read_registry(Path("models")).models[0].figures
+    json.dumps(outcome.as_dict())
+
+
+def test_a_policy_that_earns_more_or_the_same_is_promoted(reviewed: ReviewStore, champion: Path) -> None:
+    decisions = log_choices(reviewed, at="down")
+    outcome = retrain(reviewed, PLAN, FakeTrain(), choosing("inform", "suggest"))
+    assert outcome.promoted
+    assert outcome.policy is not None and outcome.policy.difference.low > 0
+    assert outcome.learned == {"why": "kept: it gains"}
+    assert any("kept: it gains" in note for note in outcome.notes)
+    taught = read_decisions(Path("var/feedback/decisions.jsonl"))
+    assert taught and not any(d.judges for d in taught)
+    assert len(taught) + outcome.policy.champion.n == len(decisions)
+    same = contest([d for d in decisions if d.judges], *[["inform"] * outcome.policy.champion.n] * 2)
+    assert same.good and (same.difference.low, same.difference.high) == (0.0, 0.0)
+
+
+def test_the_margin_is_what_may_be_lost(reviewed: ReviewStore, champion: Path) -> None:
+    log_choices(reviewed)
+    outcome = retrain(reviewed, replace(PLAN, policy_margin=2.0), FakeTrain(), choosing("inform", "suggest"))
+    assert outcome.promoted
+
+
+def test_too_few_choices_decide_nothing_and_are_told(reviewed: ReviewStore, champion: Path) -> None:
+    log_choices(reviewed, customers=20)
+    Path("var/feedback").mkdir(parents=True, exist_ok=True)
+    Path("var/feedback/decisions.jsonl").write_text("stale", encoding="utf-8")
+    outcome = retrain(reviewed, PLAN, FakeTrain(), choosing("inform", "suggest"))
+    assert outcome.promoted and outcome.policy is None
+    assert not Path("var/feedback/decisions.jsonl").exists()
+    assert any("200 are needed" in note and "exploration" in note for note in outcome.notes)
+    assert any("are not compared by feedback" in note for note in outcome.notes)
+
+
+def test_a_config_that_reads_no_decisions_is_told(reviewed: ReviewStore, champion: Path) -> None:
+    log_choices(reviewed)
+    deaf = choosing("inform", "inform")
+    outcome = retrain(
+        reviewed,
+        PLAN,
+        FakeTrain(),
+        lambda model, sets: {**(f := deaf(model, sets)), "policy": {**f["policy"], "learned": None}},
+    )
+    assert any("does not read var/feedback/decisions.jsonl" in note for note in outcome.notes)
+
+
+def test_evaluate_policy_prints_estimates(reviewed: ReviewStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    decisions = log_choices(reviewed)
+
+    class Bridge:
+        @staticmethod
+        def load(path: Path) -> Any:
+            strategy = path.stem
+            return SimpleNamespace(choices=lambda rows: [strategy] * len(rows))
+
+    monkeypatch.setitem(sys.modules, "kefu.rasa_bridge", SimpleNamespace(RasaModel=Bridge))
+    command = ["evaluate", "policy", "--model", "inform", "--against", "suggest"]
+    told = json.loads(CliRunner().invoke(app, [*command, "--json"]).stdout)
+    assert list(told) == ["logged", "model", "against", "difference"]
+    assert told["model"]["n"] == sum(d.judges for d in decisions)
+    for kind in ("snips", "dr"):
+        assert told["model"][kind]["low"] < 0.8 < told["model"][kind]["high"]
+        assert told["against"][kind]["low"] < -0.8 < told["against"][kind]["high"]
+    assert told["difference"]["low"] > 1.0
+    shown = CliRunner().invoke(app, command).stdout
+    assert "earned" in shown and "more than the other" in shown
+    everyone = json.loads(CliRunner().invoke(app, [*command[:4], "--everyone", "--json"]).stdout)
+    assert everyone["model"]["n"] == len(decisions)
+
+
+def test_evaluate_policy_wants_choices(project: Path, store: ReviewStore) -> None:
+    result = CliRunner().invoke(app, ["evaluate", "policy"])
+    assert isinstance(result.exception, DataError)
+    assert "0 choices of 0 customers" in str(result.exception) and "exploration" in str(result.exception)
+
+
 def test_a_model_file_is_measured_through_the_bridge(
     tmp_path: Path, fake_model: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -289,6 +413,7 @@ def test_the_process_apart_gives_figures_or_its_last_words(monkeypatch: pytest.M
         "strategy": [],
         "corrected_nlu": [{"text": "b"}],
         "corrected_strategy": [],
+        "decisions": [],
     }
     with pytest.raises(ModelError, match=r"'bad\.tar\.gz' could not be measured: ModelNotFound: no such model"):
         measure_apart(Path("bad.tar.gz"), sets)

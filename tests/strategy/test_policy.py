@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,13 @@ from rasa.shared.core.events import (
 from rasa.shared.core.trackers import DialogueStateTracker
 from rasa.shared.exceptions import InvalidConfigException
 
-from components.strategy_policy import StrategyPolicy, messages_of
+from components.strategy_policy import StrategyPolicy, messages_of, to_history
 from kefu.dialogues import Dialogue
-from kefu.strategy import StrategyModel
+from kefu.feedback import Masker
+from kefu.feedback.choices import choices_of
+from kefu.strategy import History, StrategyModel
+from kefu.strategy.decisions import decision_of, write_decisions
+from kefu.strategy.features import plain
 from tests.strategy.conftest import RULES
 
 DOMAIN = """
@@ -80,6 +85,7 @@ def config(tmp_path: Path, dialogues: list[Dialogue]) -> dict[str, Any]:
     rules = tmp_path / "rules.yml"
     rules.write_text(RULES.read_text(encoding="utf-8"), encoding="utf-8")
     chosen = {"dialogues": [str(folder), str(tmp_path / "absent")], "rules": str(rules)}
+    chosen["decisions"] = str(tmp_path / "decisions.jsonl")
     return {**StrategyPolicy.get_default_config(), **chosen}
 
 
@@ -142,6 +148,112 @@ def test_a_reply_is_due_after_the_customers_message(policy: StrategyPolicy, doma
     assert len(told["strategy_scores"]["scores"]) == 5
     assert 0.3 < prediction.max_confidence < 1.0
     assert sum(p > 0 for p in prediction.probabilities) == 1
+
+
+def asked() -> list[Event]:
+    return heard("这款锅3能用电磁炉吗", "greet", "neutral")
+
+
+@pytest.fixture()
+def doubtful(model: StrategyModel) -> StrategyModel:
+    """The model with its doubt made large, so that several strategies are open."""
+    trained = replace(model._trained, temperatures={**model._trained.temperatures, "strategy": 5.0})
+    return StrategyModel(trained, model.rules)
+
+
+def trying(config: dict[str, Any], storage: LocalModelStorage, model: StrategyModel, chance: float) -> StrategyPolicy:
+    return StrategyPolicy({**config, "exploration": chance}, storage, ROOM, CONTEXT, model)
+
+
+def told_by(policy: StrategyPolicy, domain: Domain, events: list[Event], senders: int = 60) -> list[dict[str, Any]]:
+    """The slots of the same moment in so many conversations."""
+    found = []
+    for i in range(senders):
+        tracker = DialogueStateTracker.from_events(f"c{i}", events, slots=domain.slots, domain=domain)
+        found.append(slots(policy.predict_action_probabilities(tracker, domain)))
+    return found
+
+
+def test_by_default_nothing_is_tried(
+    config: dict[str, Any], storage: LocalModelStorage, doubtful: StrategyModel, domain: Domain
+) -> None:
+    assert config["exploration"] == 0.0
+    told = told_by(StrategyPolicy(config, storage, ROOM, CONTEXT, doubtful), domain, asked())
+    assert len({t["strategy"] for t in told}) == 1
+    assert all(t["strategy_scores"]["propensity"] == 1.0 for t in told)
+    assert all(not t["strategy_scores"]["explored"] and not t["strategy_scores"]["among"] for t in told)
+
+
+def test_exploration_tells_score_and_propensity_apart(
+    config: dict[str, Any], storage: LocalModelStorage, doubtful: StrategyModel, domain: Domain
+) -> None:
+    policy = trying(config, storage, doubtful, 0.5)
+    told = told_by(policy, domain, asked())
+    assert told == told_by(policy, domain, asked())
+    by_strategy = {t["strategy"]: t for t in told}
+    assert len(by_strategy) > 2
+    best = next(t for t in told if not t["strategy_scores"]["explored"])
+    among = best["strategy_scores"]["among"]
+    assert best["strategy"] == among[0] and best["strategy_scores"]["propensity"] > 0.5
+    assert best["strategy_scores"]["replies_left"] == 2
+    for t in told:
+        assert t["strategy"] in among
+        if t["strategy_scores"]["explored"]:
+            assert t["strategy_scores"]["propensity"] < min(0.5, t["strategy_probability"])
+
+
+def test_what_is_harvested_is_what_the_policy_saw(
+    config: dict[str, Any], storage: LocalModelStorage, doubtful: StrategyModel, domain: Domain
+) -> None:
+    """The moment rebuilt from stored events has the features of the one that the policy chose in."""
+    policy = trying(config, storage, doubtful, 0.5)
+    tracker = DialogueStateTracker.from_events("c", [], slots=domain.slots, domain=domain)
+    seen: dict[str, tuple[History, float]] = {}
+    facts = {"facts": {"eta": "11月25日"}, "new_facts": ["eta", "gone"], "outcome": "found", "phone_tail": "0816"}
+    turns = [
+        [ActionExecuted("action_session_start"), SessionStarted(), *asked()],
+        [*heard("就是这款", "greet", "neutral"), ActionExecuted("action_check")],
+        [*heard("/give_feedback{}", "give_feedback", "neutral"), *heard("好的", "greet", "happy")],
+        [
+            SlotSet("new_facts", []),
+            SlotSet("outcome", None),
+            BotUttered("人工来了"),
+            *heard("在吗", "greet", "neutral"),
+        ],
+    ]
+    turns[1] += [SlotSet(k, v) for k, v in facts.items()]
+    for number, events in enumerate(turns):
+        tracker.update_with_events(events, domain)
+        history = to_history(tracker)
+        prediction = policy.predict_action_probabilities(tracker, domain)
+        tracker.update_with_events(prediction.optional_events, domain)
+        told = slots(prediction)
+        scores = told["strategy_scores"]
+        meta = {"message_id": str(number), "strategy": told["strategy"], "propensity": scores["propensity"]}
+        tracker.update_with_events([ActionExecuted("action_reply"), BotUttered("嗯", metadata=meta)], domain)
+        if scores["among"]:
+            seen[told["strategy"] + str(scores["propensity"])] = (history, scores["propensity"])
+    rows = choices_of("c", [e.as_dict() for e in tracker.events], {}, Masker(b"salt"))
+    made = [decision_of({**row["choice"], "reward": 0.0}) for row in rows]
+    assert len(made) >= 3
+    for decision in made:
+        history, propensity = seen[decision.strategy + str(decision.propensity)]
+        assert propensity == decision.propensity
+        assert plain(decision.history).tolist() == pytest.approx(plain(history).tolist(), abs=1e-4)
+        scored, again = (doubtful.score(h, decision.replies_left) for h in (history, decision.history))
+        assert again.strategies == pytest.approx(scored.strategies, abs=1e-3)
+        assert again.open == decision.among
+
+
+def test_an_angry_customer_and_a_rule_are_not_experimented_with(
+    config: dict[str, Any], storage: LocalModelStorage, doubtful: StrategyModel, domain: Domain
+) -> None:
+    policy = trying(config, storage, doubtful, 0.5)
+    required = [*asked(), SlotSet("outcome", "needs_phone"), *replied("嗯，我在看", "other")]
+    for events in (heard(), required):
+        told = told_by(policy, domain, events)
+        assert len({t["strategy"] for t in told}) == 1
+        assert all(t["strategy_scores"]["propensity"] == 1.0 for t in told)
 
 
 def test_a_business_action_does_not_end_the_turn(policy: StrategyPolicy, domain: Domain) -> None:
@@ -246,6 +358,10 @@ def test_what_was_said_in_a_form_counts(domain: Domain) -> None:
         ({"dialogues": ["nowhere"]}, "nowhere"),
         ({"rules": "no_rules.yml"}, "no_rules"),
         ({"encoder": 5}, "encoder"),
+        ({"decisions": None}, "decisions"),
+        ({"exploration": "often"}, "often"),
+        ({"exploration": 0.7}, "exploration.*0.7"),
+        ({"exploration_temperature": 0}, "temperature.*0"),
     ],
 )
 def test_wrong_options_are_named(
@@ -269,7 +385,9 @@ def test_changed_dialogues_and_rules_change_the_fingerprint(config: dict[str, An
     more.mkdir()
     (more / "feedback.yml").write_text("[]", encoding="utf-8")
     marks.append(StrategyPolicy.fingerprint_addon(config))
-    assert len(set(marks)) == 4
+    Path(config["decisions"]).write_text("", encoding="utf-8")
+    marks.append(StrategyPolicy.fingerprint_addon(config))
+    assert len(set(marks)) == 5
 
 
 def test_what_it_trains_it_loads(
@@ -283,6 +401,23 @@ def test_what_it_trains_it_loads(
     StrategyPolicy.create(config, storage, ROOM, CONTEXT).train([], domain)
     loaded = StrategyPolicy.load(config, storage, ROOM, CONTEXT)
     assert predict(loaded, domain, heard())[0] == "action_reply"
+
+
+def test_it_learns_from_decisions_where_there_are_some(
+    config: dict[str, Any],
+    storage: LocalModelStorage,
+    domain: Domain,
+    encoder: object,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("kefu.strategy.model.load_encoder", lambda name: encoder)
+    write_decisions([], Path(config["decisions"]))
+    StrategyPolicy.create(config, storage, ROOM, CONTEXT).train([], domain)
+    learned = StrategyPolicy.load(config, storage, ROOM, CONTEXT).model.learned
+    assert learned is not None and learned["why"].startswith("nothing learned: there are 0 choices")
+    Path(config["decisions"]).write_text("{}", encoding="utf-8")
+    with pytest.raises(InvalidConfigException, match="no decision"):
+        StrategyPolicy.create(config, storage, ROOM, CONTEXT).train([], domain)
 
 
 def test_a_broken_dialogue_is_named_at_training(
