@@ -113,7 +113,8 @@ def adapt(
 
     Args:
         arguments: fields of TrainingArguments; no layer is frozen unless they say so. With a lora_rank that LoRA is
-            trained; with 0 the layers' own weights are, and what changed is cut to ``rank``.
+            trained; with 0 the layers' own weights are, and what changed is cut to ``rank``. An encoder that has an
+            adapter already (NAME+FOLDER) is then trained further, and the new adapter takes its place.
 
     Raises:
         SettingsError: a value is out of range.
@@ -140,6 +141,6 @@ def adapt(
     }
     encoder = trained.network.encoder
     if not chosen.lora_rank:
-        encoder = adapter.approximation(encoder, resolve(chosen.encoder), rank)
+        encoder = adapter.approximation(encoder, resolve(chosen.encoder.partition("+")[0]), rank)
     adapter.save(encoder, folder, card)
     return card
