@@ -31,6 +31,9 @@ def command(
     poison: Annotated[
         int, typer.Option(min=0, help="Top ratings that one customer gives a bad strategy; 0 leaves this out.")
     ] = 500,
+    worlds: Annotated[
+        int, typer.Option(min=0, help="Play again so often with the customers' stated numbers moved by chance.")
+    ] = 0,
     ablate: Annotated[
         bool, typer.Option("--ablate", help="Also train the model without emotion and without earlier turns.")
     ] = False,
@@ -50,7 +53,7 @@ def command(
         strategy = load_strategy(model)
         world = make_world(behaviour, written, examples, strategy)
         more = _ablated(strategy, written) if ablate else {}
-        plan = Plan(dialogues=dialogues, seed=seed, explored=explored, ratings=poison)
+        plan = Plan(dialogues=dialogues, seed=seed, explored=explored, ratings=poison, worlds=worlds)
         result = compare(world, strategy, plan, more, lambda name: typer.echo(f"playing: {name}", err=True))
         if picture is not None:
             from kefu.simulation.picture import draw
@@ -63,7 +66,10 @@ def command(
 
 
 def _ablated(model: StrategyModel, dialogues: list[Dialogue]) -> dict[str, Policy]:
-    """The same training with parts of the input left blank; no rules, which look at these parts too."""
+    """The same training with parts of the input left blank; no rules, which look at these parts too.
+
+    Folds serve the temperatures, which do not change what is likeliest, so that two of them will do.
+    """
     from dataclasses import replace
 
     from kefu.evaluation.strategy import EARLIER_TURNS
@@ -74,7 +80,7 @@ def _ablated(model: StrategyModel, dialogues: list[Dialogue]) -> dict[str, Polic
     policies: dict[str, Policy] = {}
     for name, without in (("no emotion, no rules", ("emotion",)), ("no earlier turns, no rules", EARLIER_TURNS)):
         typer.echo(f"training: {name}", err=True)
-        arguments = replace(model.arguments, without=without)
+        arguments = replace(model.arguments, without=without, folds=2)
         policies[name] = Learned(StrategyModel.train(dialogues, bare, arguments, model.encoder))
     return policies
 
@@ -88,7 +94,9 @@ def _show(result: Mapping[str, Any], dialogues: int) -> None:
     table = Table("policy", *columns.values(), title=f"{dialogues} conversations each, 95 % intervals", box=SIMPLE_HEAD)
     for name, figures in result["policies"].items():
         table.add_row(name, *(_cell(figures[key], key) for key in columns))
-    Console(width=130).print(table)
+    Console(width=140, markup=False).print(table)
+    if result["shaken"]:
+        _show_shaken(result["shaken"])
     poison = result["poison"]
     if poison:
         difference = _cell(poison["difference"], "gain")
@@ -99,8 +107,20 @@ def _show(result: Mapping[str, Any], dialogues: int) -> None:
         )
 
 
+def _show_shaken(worlds: Mapping[str, Mapping[str, float]]) -> None:
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console
+    from rich.table import Table
+
+    columns = ("policy", "least resolved", "most resolved", "worlds below learned")
+    table = Table(*columns, title="the stated numbers moved by chance", box=SIMPLE_HEAD)
+    for name, row in worlds.items():
+        table.add_row(name, f"{row['least']:.3f}", f"{row['most']:.3f}", f"{row['below']:.0%}")
+    Console(width=140).print(table)
+
+
 def _cell(figure: Mapping[str, float], key: str) -> str:
-    """``.583 (.530 to .640)``."""
+    """``.583 [.530, .640]``."""
     sign, digits = ("+" if key in ("gain", "mood") else ""), (2 if key == "turns" else 3)
     texts = [re.sub(r"^([+-]?)0\.", r"\1.", f"{figure[k]:{sign}.{digits}f}") for k in ("value", "low", "high")]
-    return f"{texts[0]} ({texts[1]} to {texts[2]})"
+    return f"{texts[0]} [{texts[1]}, {texts[2]}]"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import yaml
 
 from kefu.errors import DataError, NotFound
@@ -92,6 +94,22 @@ def read_behaviour(path: Path | None = None) -> Behaviour:
     for key in _SINGLE:
         _number(f"{source}: {key!r}", raw[key], key in _AMOUNTS)
     return Behaviour(**raw)
+
+
+def shaken(behaviour: Behaviour, size: float, random: np.random.Generator) -> Behaviour:
+    """Other customers that could be stated as well: each number moved by chance.
+
+    Args:
+        size: standard deviation of the moves, of a probability's log odds and of an amount's logarithm.
+    """
+
+    def move(value: float, amount: bool) -> float:
+        factor = math.exp(random.normal(0.0, size))
+        return value * factor if amount else value * factor / (1.0 - value + value * factor)
+
+    groups = {g: {k: move(v, g in _AMOUNTS) for k, v in getattr(behaviour, g).items()} for g in _GROUPS}
+    singles = {k: move(getattr(behaviour, k), False) for k in _SINGLE if k not in _AMOUNTS}
+    return replace(behaviour, **groups, **singles)
 
 
 def _keys(raw: Any, expected: tuple[str, ...], where: str) -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kefu.dialogues import Dialogue
-from kefu.simulation.behaviour import VALENCE, Behaviour
+from kefu.simulation.behaviour import VALENCE, Behaviour, shaken
 from kefu.simulation.estimates import MOODS, estimate, sentences
 from kefu.simulation.feedback import Learning, learn, poisoned
 from kefu.simulation.play import Decision, Played, World
@@ -22,6 +22,7 @@ from kefu.strategy.model import ORDER_TOPICS
 
 Floats = npt.NDArray[np.float64]
 _RESAMPLES = 1000
+_SHAKE, _SHAKEN_DIALOGUES = 0.5, 400  # odds go up or down by about two thirds; conversations in each such world
 _UPSET = ("angry", "disappointed")
 BASELINE, CLEAN, CAPPED, UNCAPPED = "learned", "feedback", "feedback, poisoned, capped", "feedback, poisoned, no cap"
 BAD_STRATEGY = "continue_relationship"  # pleasant, never forbidden, and it brings nobody on
@@ -37,6 +38,7 @@ class Plan:
         explored: conversations that the feedback is learned from.
         ratings: top ratings of the one customer who poisons it; 0 for none.
         bad: what she gives them to.
+        worlds: how many times all is played again with the customers' numbers moved by chance.
     """
 
     dialogues: int = 2000
@@ -44,6 +46,7 @@ class Plan:
     explored: int = 2000
     ratings: int = 500
     bad: str = BAD_STRATEGY
+    worlds: int = 0
 
 
 def make_world(
@@ -80,8 +83,8 @@ def compare(
     """Plays all policies, those of ``more`` too.
 
     Returns:
-        {"policies": {name: figures}, "poison": {"ratings", "strategy", "held_off", "difference"} or None}; see
-        ``figures``. ``held_off``: whether the capped policy's resolution lies within the clean one's interval;
+        {"policies": {name: figures}, "poison": {"ratings", "strategy", "held_off", "difference"} or None, "shaken": see
+        ``shake``, or None}. ``held_off``: whether the capped policy's resolution lies within the clean one's interval;
         ``difference``: its resolution less the clean one's, customer by customer.
     """
     arms = {**policies(world, model), **(more or {})}
@@ -105,7 +108,34 @@ def compare(
         moved = [float(p.resolved) - float(q.resolved) for p, q in zip(played[CAPPED], played[CLEAN])]
         difference = _interval(np.array(moved), _resamples(plan.dialogues, plan.seed))
         poison = {"ratings": plan.ratings, "strategy": plan.bad, "held_off": held, "difference": difference}
-    return {"policies": result, "poison": poison}
+    shaken_worlds = None
+    if plan.worlds:
+        if on_policy:
+            on_policy(f"{plan.worlds} shaken worlds")
+        stay = {name: policy for name, policy in arms.items() if name not in (CAPPED, UNCAPPED)}
+        shaken_worlds = shake(world, stay, plan)
+    return {"policies": result, "poison": poison, "shaken": shaken_worlds}
+
+
+def shake(world: World, arms: Mapping[str, Policy], plan: Plan) -> dict[str, dict[str, float]]:
+    """Plays in worlds whose stated numbers are moved by chance, to see what hangs on them.
+
+    Returns:
+        By policy {least, most, below}: the lowest and the highest resolution rate, and the share of the worlds where it
+        lies below the baseline's.
+    """
+    rates: dict[str, list[float]] = {name: [] for name in arms}
+    for number in range(plan.worlds):
+        behaviour = shaken(world.behaviour, _SHAKE, np.random.default_rng([plan.seed, number]))
+        other = world.under(behaviour)
+        for name, policy in arms.items():
+            played = other.play(policy, min(plan.dialogues, _SHAKEN_DIALOGUES), plan.seed)
+            rates[name].append(sum(p.resolved for p in played) / len(played))
+    base = rates[BASELINE]
+    return {
+        name: {"least": min(own), "most": max(own), "below": sum(a < b for a, b in zip(own, base)) / len(own)}
+        for name, own in rates.items()
+    }
 
 
 def figures(played: Mapping[str, Sequence[Played]], seed: int) -> dict[str, dict[str, Any]]:

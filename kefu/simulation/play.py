@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -72,6 +73,12 @@ class World:
         self.reader = Reader(behaviour, estimates)
         self._confuser, self._noise = confuser, noise or Noise()
         self._read: dict[tuple[str, str, str], Message] = {}
+
+    def under(self, behaviour: Behaviour) -> World:
+        """The same world with customers of another behaviour."""
+        other = copy(self)
+        other.behaviour, other.reader = behaviour, Reader(behaviour, self.estimates)
+        return other
 
     def message(self, text: str, intent: str, emotion: str) -> Message:
         """The message as a classifier of the usual faults reads it; the same sentence always the same way."""

@@ -11,7 +11,7 @@ import yaml
 
 from kefu.errors import DataError, NotFound
 from kefu.simulation import Behaviour, World, read_behaviour
-from kefu.simulation.behaviour import VALENCE
+from kefu.simulation.behaviour import VALENCE, shaken
 from kefu.simulation.customer import Customer, Reader
 from kefu.simulation.estimates import Estimates, Matter
 
@@ -123,6 +123,14 @@ def test_numbers_that_cannot_be_are_named(tmp_path: Path, behaviour: Behaviour) 
             read_behaviour(file)
     with pytest.raises(NotFound, match="nowhere"):
         read_behaviour(tmp_path / "nowhere.yml")
+
+
+def test_shaken_numbers_stay_possible(behaviour: Behaviour) -> None:
+    other = shaken(behaviour, 2.0, np.random.default_rng(1))
+    assert other != behaviour
+    assert all(0 <= v <= 1 for group in (other.helps, other.worsens, other.rating) for v in group.values())
+    assert 0 <= other.relief <= 1 and other.most_questions == behaviour.most_questions
+    assert shaken(behaviour, 0.0, np.random.default_rng(1)).helps == pytest.approx(behaviour.helps)
 
 
 def test_stated_numbers_matter(world: World, behaviour: Behaviour) -> None:

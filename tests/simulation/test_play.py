@@ -134,7 +134,10 @@ def test_intervals_hold_the_value_and_narrow_with_the_number(world: World, model
 
 
 def test_the_comparison_names_its_policies(world: World, model: StrategyModel) -> None:
-    result = compare(world, model, Plan(dialogues=20, explored=30, ratings=40), {"mine": Always("greet")})
+    plan = Plan(dialogues=20, explored=30, ratings=40, worlds=2)
+    result = compare(world, model, plan, {"mine": Always("greet")})
+    assert result["shaken"]["mine"] == {"least": 0.0, "most": 0.0, "below": 1.0}
+    assert result["shaken"]["learned"]["below"] == 0.0
     assert list(result["policies"])[:5] == ["always inform", "rules only", "learned, no rules", "learned", "mine"]
     assert result["poison"]["ratings"] == 40
     assert compare(world, model, Plan(dialogues=5, explored=5, ratings=0))["poison"] is None
@@ -167,7 +170,7 @@ def test_the_command_prints_the_table(
     model.save(tmp_path / "model", RULES)
     write_data(tmp_path / "data", dialogues, examples)
     options = ["simulate", "--model", str(tmp_path / "model"), "--data", str(tmp_path / "data"), "--dialogues", "20"]
-    options += ["--explored", "20", "--poison", "30"]
+    options += ["--explored", "20", "--poison", "30", "--worlds", "1"]
     done = CliRunner().invoke(app, [*options, "--picture", str(tmp_path / "bars.png")])
     assert done.exit_code == 0, done.output
     for word in (
@@ -178,6 +181,7 @@ def test_the_command_prints_the_table(
         "resolved",
         "left upset",
         "30 top",
+        "worlds below",
     ):
         assert word in done.output
     assert (tmp_path / "bars.png").read_bytes().startswith(b"\x89PNG")
