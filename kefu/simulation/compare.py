@@ -19,6 +19,7 @@ from kefu.simulation.policies import Always, Exploring, Learned, Policy, Prior
 from kefu.strategy import Rules, StrategyModel
 from kefu.strategy.examples import Confuser
 from kefu.strategy.model import ORDER_TOPICS
+from kefu.strategy.rules import LABELS
 
 Floats = npt.NDArray[np.float64]
 _RESAMPLES = 1000
@@ -139,7 +140,8 @@ def shake(world: World, arms: Mapping[str, Policy], plan: Plan) -> dict[str, dic
 
 
 def figures(played: Mapping[str, Sequence[Played]], seed: int) -> dict[str, dict[str, Any]]:
-    """By policy {resolved, turns, upset, mood, gain: {value, low, high}, emotions: {emotion: share}}.
+    """By policy {resolved, turns, upset, mood, gain: {value, low, high}, emotions: {emotion: share},
+    strategies: {strategy: uses a conversation}}.
 
     ``resolved`` and ``upset`` (left angry or disappointed) are shares, ``mood`` the mean of the last emotion from -1
     (angry) to 1 (happy). ``gain`` is the resolution rate less the baseline's, customer by customer, where there is a
@@ -156,10 +158,11 @@ def figures(played: Mapping[str, Sequence[Played]], seed: int) -> dict[str, dict
         }
         if BASELINE in played:
             columns["gain"] = [float(p.resolved) - float(q.resolved) for p, q in zip(some, played[BASELINE])]
-        ends = Counter(p.emotion for p in some)
+        ends, used = Counter(p.emotion for p in some), Counter(s for p in some for s in p.strategies)
         result[name] = {
             **{column: _interval(np.array(values), shares) for column, values in columns.items()},
             "emotions": {mood: ends[mood] / len(some) for mood in MOODS},
+            "strategies": {label: used[label] / len(some) for label in LABELS},
         }
     return result
 

@@ -127,6 +127,7 @@ def test_intervals_hold_the_value_and_narrow_with_the_number(world: World, model
         for key in ("resolved", "turns", "upset", "mood", "gain"):
             assert row[key]["low"] <= row[key]["value"] <= row[key]["high"]
         assert sum(row["emotions"].values()) == pytest.approx(1.0)
+        assert sum(row["strategies"].values()) >= row["turns"]["value"]  # at least one reply to every message
     assert table["learned"]["gain"] == {"value": 0.0, "low": 0.0, "high": 0.0}
     few = figures({name: some[:50] for name, some in played.items()}, 1)["rules"]["turns"]
     many = table["rules"]["turns"]
