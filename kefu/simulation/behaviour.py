@@ -107,9 +107,11 @@ def shaken(behaviour: Behaviour, size: float, random: np.random.Generator) -> Be
         factor = math.exp(random.normal(0.0, size))
         return value * factor if amount else value * factor / (1.0 - value + value * factor)
 
-    groups = {g: {k: move(v, g in _AMOUNTS) for k, v in getattr(behaviour, g).items()} for g in _GROUPS}
-    singles = {k: move(getattr(behaviour, k), False) for k in _SINGLE if k not in _AMOUNTS}
-    return replace(behaviour, **groups, **singles)
+    moved: dict[str, Any] = {
+        group: {k: move(v, group in _AMOUNTS) for k, v in getattr(behaviour, group).items()} for group in _GROUPS
+    }
+    moved |= {key: move(getattr(behaviour, key), False) for key in _SINGLE if key not in _AMOUNTS}
+    return replace(behaviour, **moved)
 
 
 def _keys(raw: Any, expected: tuple[str, ...], where: str) -> None:
