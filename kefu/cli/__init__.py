@@ -21,6 +21,7 @@ for _name in (
     "models",
     "report",
     "benchmark",
+    "simulate",
     "shop",
     "data",
     "demo",

@@ -73,7 +73,8 @@ class SentenceEncoder:
         """(texts, dimension) float32; the zero vector for an empty text."""
         with self._lock:
             known = {t: self._remembered[t] for t in texts if t in self._remembered}
-        missing = sorted({t for t in texts if t not in known}, key=len)
+        # Of one order, since int8 rounds by batch: the same texts give the same vectors in every process.
+        missing = sorted({t for t in texts if t not in known}, key=lambda text: (len(text), text))
         for start in range(0, len(missing), 16):
             batch = missing[start : start + 16]
             known.update(zip(batch, self._run(batch)))

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from kefu.dialogues import Dialogue
 from kefu.errors import DataError, ModelCorrupt
@@ -114,6 +115,16 @@ class StrategyModel:
         return self._trained.reader(texts)
 
     @property
+    def encoder(self) -> Encoder:
+        """What embeds the texts."""
+        return self._trained.featurizer.encoder
+
+    @property
+    def arguments(self) -> TrainingArguments:
+        """What it was trained with."""
+        return self._trained.arguments
+
+    @property
     def seconds(self) -> float:
         """How long the training took."""
         return self._trained.seconds
@@ -121,15 +132,13 @@ class StrategyModel:
     def score(self, history: History, replies_left: int = 2) -> Scores:
         """Probabilities for the next reply; human agents' messages are given the strategies read off their texts."""
         history = self._completed(history)
-        trained = self._trained
-        features = trained.featurizer(history)[None]
-        blank(features, trained.featurizer, trained.arguments.without)
-        logits = mean_logits(trained.members, features)[0].astype(np.float64)
-        ruled = self._ruled(logits[:-1] / trained.temperatures["strategy"], Moment(history, replies_left))
+        logits, listens = self.logits([history])
+        ruled = self._ruled(logits[0], Moment(history, replies_left))
         order = np.argsort(-ruled.probabilities, kind="stable")
-        listen = float(sigmoid(logits[-1:] / trained.temperatures["listen"])[0]) if history.block else 0.0
         strategies = {LABELS[i]: float(ruled.probabilities[i]) for i in order}
-        return Scores(strategies, listen, ruled.fired, ruled.owed, open_strategies(strategies, ruled.owed, history))
+        return Scores(
+            strategies, float(listens[0]), ruled.fired, ruled.owed, open_strategies(strategies, ruled.owed, history)
+        )
 
     def _ruled(self, logits: Array, moment: Moment) -> Ruled:
         """The rules' word on the corrected logits. Only where strategies are open, and only theirs, are corrected."""
@@ -144,6 +153,21 @@ class StrategyModel:
         after = corrected(ruled.probabilities[None], among, change)[0]
         shift = np.log(np.where(among[0], after, 1.0)) - np.log(np.where(among[0], ruled.probabilities, 1.0))
         return self.rules.apply(logits + shift, moment)
+
+    def logits(self, histories: Sequence[History]) -> tuple[Array, Array]:
+        """What the networks say before the rules, of histories whose agents' messages have their strategies.
+
+        Returns:
+            (histories, 12) calibrated logits in the order of LABELS, and (histories,) probabilities of listening, 0
+            where the block has not begun.
+        """
+        trained = self._trained
+        features = np.stack([trained.featurizer(h) for h in histories])
+        blank(features, trained.featurizer, trained.arguments.without)
+        logits = mean_logits(trained.members, features).astype(np.float64)
+        listens = sigmoid(logits[:, -1] / trained.temperatures["listen"])
+        begun = np.array([bool(h.block) for h in histories])
+        return logits[:, :-1] / trained.temperatures["strategy"], np.where(begun, listens, 0.0)
 
     def stage(self, strategy: str, history: History) -> str:
         """The stage of ``strategy`` here: its typical one, of several the one that the talk has reached."""
