@@ -46,6 +46,7 @@ from kefu.strategy import (
     read_rules,
 )
 from kefu.strategy.decisions import read_decisions
+from kefu.strategy.model import Habit
 
 logger = logging.getLogger(__name__)
 
@@ -182,13 +183,17 @@ class StrategyPolicy(Policy):
         confidence = min(max(confidence, _LEAST), _MOST)
         return self._prediction(confidence_scores_for(action, confidence, domain), optional_events=events)
 
-    def rank(self, tracker: DialogueStateTracker, observed: bool) -> List[Tuple[Text, float]]:
+    def rank(
+        self, tracker: DialogueStateTracker, observed: bool, habit: Optional[Habit] = None
+    ) -> List[Tuple[Text, float]]:
         """(strategy, probability), best first, as though a reply were due.
 
         Args:
             observed: whether the slots tell what business actions found; False where only the texts are known.
+            habit: see StrategyModel.score; the rules alone.
         """
-        return list(self.model.score(to_history(tracker, observed), self.config["max_replies"]).strategies.items())
+        scores = self.model.score(to_history(tracker, observed), self.config["max_replies"], habit)
+        return list(scores.strategies.items())
 
     @property
     def model(self) -> StrategyModel:

@@ -89,7 +89,7 @@ class RasaModel:
         return _parsed(data, latency)
 
     def strategies(
-        self, context: Sequence[Sequence[str]], facts: Mapping[str, str] | None = None
+        self, context: Sequence[Sequence[str]], facts: Mapping[str, str] | None = None, habit: Any = None
     ) -> list[tuple[str, float]]:
         """(strategy, probability) of all 12 for the next reply, best first.
 
@@ -98,6 +98,7 @@ class RasaModel:
                 turns are read off their texts, but for a turn that names its own: (``agent``, text, strategy).
             facts: what business actions found out for this turn; empty if nothing. None: none were run, only the texts
                 are known.
+            habit: see kefu.strategy.StrategyModel.score; the rules alone, to measure against.
 
         Raises:
             DataError: a speaker is neither.
@@ -108,7 +109,7 @@ class RasaModel:
         if facts is not None:
             self._tell(tracker, facts)
         with self._lock:
-            ranked: list[tuple[str, float]] = policy.rank(tracker, observed=facts is not None)
+            ranked: list[tuple[str, float]] = policy.rank(tracker, observed=facts is not None, habit=habit)
         return ranked
 
     def choices(self, decisions: Sequence[Mapping[str, Any]]) -> list[str]:

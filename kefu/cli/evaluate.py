@@ -60,6 +60,9 @@ def strategy(
     data: Annotated[Path, typer.Option(help='JSON lines: {"context": [["user", "…"]…], "strategy": ["inform"…]}')],
     transcripts: Annotated[Path | None, _TRANSCRIPTS] = None,
     picture: Annotated[Path | None, _PICTURE] = None,
+    beside: Annotated[
+        bool, typer.Option("--baselines", help="Also the commonest strategy, and the rules alone.")
+    ] = False,
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """How often the strategy chosen, or one of the first three, is among the accepted ones.
@@ -67,18 +70,28 @@ def strategy(
     --data also takes a .yml of dialogues, whose agents' turns are then the rows.
     """
     with stdout_kept(as_json):
-        from kefu.evaluation.strategy import evaluate_strategy, read_strategy_rows
+        from kefu.dialogues import read_dialogues
+        from kefu.evaluation.strategy import baselines, evaluate_strategy, read_strategy_rows
         from kefu.rasa_bridge import RasaModel
 
         rows = read_strategy_rows(data, transcripts)
         pairs: list[tuple[str, str]] = []
-        figures = evaluate_strategy(RasaModel.load(model), rows, confusion=pairs)
+        loaded = RasaModel.load(model)
+        figures = evaluate_strategy(loaded, rows, confusion=pairs)
+        others = {}
+        if beside:
+            from kefu.settings import settings
+
+            others = baselines(loaded, rows, list(read_dialogues([settings().data_dir / "dialogues"])))
         if picture is not None:
             from kefu.evaluation.picture import confusion_matrix
             from kefu.taxonomy import STRATEGIES
 
             confusion_matrix(pairs, [s for s in STRATEGIES if any(s in pair for pair in pairs)], picture)
-    _show({"strategy": figures} if not as_json else figures, as_json)
+    if as_json:
+        _show({**figures, "baselines": others} if beside else figures, as_json)
+    else:
+        _show({"strategy": figures, **others}, as_json)
 
 
 @app.command()

@@ -117,6 +117,37 @@ def evaluate_strategy(
     return _figures([row.strategy for row in rows], ranked)
 
 
+def baselines(
+    model: Any, rows: Sequence[StrategyRow], dialogues: Sequence[Dialogue], on_row: Callable[[], None] | None = None
+) -> dict[str, dict[str, Any]]:
+    """The figures of what the learned model is measured against.
+
+    ``majority`` always says the strategies in the order of how often ``dialogues`` have them; ``rules only`` puts the
+    model's rules on how often agents use each strategy first and later in a turn.
+
+    Args:
+        model: a kefu.rasa_bridge.RasaModel.
+    """
+    import numpy as np
+
+    first, later = np.ones(len(STRATEGIES)), np.ones(len(STRATEGIES))
+    for dialogue in dialogues:
+        previous = ""
+        for turn in dialogue.turns:
+            if turn.strategy:
+                (later if previous == "agent" else first)[list(STRATEGIES).index(turn.strategy)] += 1
+            previous = turn.speaker
+    common = [list(STRATEGIES)[i] for i in np.argsort(-(first + later), kind="stable")]
+    ruled = []
+    for row in rows:
+        ranked = model.strategies(row.context, row.facts, habit=(first / first.sum(), later / later.sum()))
+        ruled.append([name for name, _ in ranked])
+        if on_row:
+            on_row()
+    accepted = [row.strategy for row in rows]
+    return {"majority": _figures(accepted, [common] * len(rows)), "rules only": _figures(accepted, ruled)}
+
+
 def _figures(accepted: Sequence[Sequence[str]], ranked: Sequence[Sequence[str]]) -> dict[str, Any]:
     chosen = [names[0] for names in ranked]
     gold = [c if c in right else right[0] for c, right in zip(chosen, accepted)]

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from kefu.dialogues import Dialogue
 from kefu.errors import DataError, ModelCorrupt
@@ -29,6 +28,7 @@ from kefu.strategy.rules import Moment, Ruled, Rules, read_rules
 from kefu.strategy.training import Trained, blank, train
 from kefu.taxonomy import stages_of
 
+Habit = tuple[Array, Array]
 _META, _ARRAYS, _RULES = "strategy.json", "strategy.npz", "strategy_rules.yml"
 _CORRECTION, _LEARNED = "strategy_feedback.npz", "strategy_feedback.json"
 # Strategies after which the talk is about what to do, no longer about what is wrong.
@@ -129,10 +129,17 @@ class StrategyModel:
         """How long the training took."""
         return self._trained.seconds
 
-    def score(self, history: History, replies_left: int = 2) -> Scores:
-        """Probabilities for the next reply; human agents' messages are given the strategies read off their texts."""
+    def score(self, history: History, replies_left: int = 2, habit: Habit | None = None) -> Scores:
+        """Probabilities for the next reply; human agents' messages are given the strategies read off their texts.
+
+        Args:
+            habit: how often agents use each strategy, (12,) first in a turn and (12,) later; the rules then work on
+                that and the networks say nothing, which is what a learned policy is measured against.
+        """
         history = self._completed(history)
         logits, listens = self.logits([history])
+        if habit is not None:
+            logits = np.log(np.maximum(habit[1] if history.block else habit[0], 1e-6))[None]
         ruled = self._ruled(logits[0], Moment(history, replies_left))
         order = np.argsort(-ruled.probabilities, kind="stable")
         strategies = {LABELS[i]: float(ruled.probabilities[i]) for i in order}

@@ -168,3 +168,27 @@ def test_entities_are_measured_by_the_command(monkeypatch: pytest.MonkeyPatch, j
     assert result.exit_code == 0 and json.loads(result.output) == {"size": whole, "micro": whole}
     table = CliRunner().invoke(app, ["entities", "--data", str(path)])
     assert all(word in table.output for word in ("size", "micro", "precision", "1.000"))
+
+
+def test_baselines_are_the_commonest_strategy_and_the_rules_alone() -> None:
+    from kefu.dialogues import Dialogue, Turn
+    from kefu.evaluation.strategy import StrategyRow, baselines
+    from kefu.taxonomy import STRATEGIES
+
+    class Ruled:
+        """Takes what agents use most at this place, the first reply of a turn or a later one."""
+
+        def strategies(self, context: Any, facts: Any = None, habit: Any = None) -> list[tuple[str, float]]:
+            shares = habit[context[-1][0] == "agent"]
+            assert sum(shares) == pytest.approx(1.0)
+            return sorted(zip(STRATEGIES, shares), key=lambda pair: -pair[1])
+
+    def agent(strategy: str) -> Turn:
+        return Turn("agent", "…", strategy=strategy)
+
+    user = Turn("user", "…", intent="greet", emotion="neutral")
+    talk = Dialogue("d", "s", (user, agent("inform"), agent("suggest"), user, agent("inform")))
+    rows = [StrategyRow((("user", "a"),), ("inform",)), StrategyRow((("user", "a"), ("agent", "b")), ("suggest",))]
+    found = baselines(Ruled(), rows, [talk])
+    assert found["majority"]["top1"] == 0.5 and found["majority"]["top3"] == 1.0
+    assert found["rules only"]["top1"] == 1.0 and found["rules only"]["n"] == 2
