@@ -25,6 +25,7 @@ ALLOWED = {
     "kefu.text_classifier.losses": {"torch"},
     "kefu.text_classifier.optimisation": {"torch"},
     "kefu.text_classifier.restore": {"torch"},
+    "kefu.text_classifier.search": {"torch"},
     "kefu.text_classifier.attribution": {"torch"},
     "kefu.strategy.network": {"torch"},
     "kefu.strategy.training": {"torch"},
