@@ -147,7 +147,8 @@ def _examples(rows: Sequence[Row], labels: set[str]) -> list[Example]:
 def _classify(classifier: Classifier, texts: Sequence[str]) -> tuple[list[Ranking], list[float]]:
     for text in texts[:_WARM_UP]:
         classifier.predict(text)
-    rankings, milliseconds = [], []
+    rankings: list[Ranking] = []
+    milliseconds: list[float] = []
     for text in texts:
         started = time.perf_counter()
         rankings.append(classifier.predict(text).rankings[_TASK])

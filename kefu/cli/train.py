@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -69,7 +69,7 @@ def search_(
     if unknown := sorted(set(argument or ()) - set(SPACE)):
         raise SettingsError(f"'--argument' has value {unknown[0]!r}; known are {', '.join(SPACE)}.")
     pipeline = yaml.safe_load(config.read_text(encoding="utf-8")).get("pipeline", [])
-    given = next((c for c in pipeline if str(c.get("name")).endswith("BertIntentClassifier")), {})
+    given: dict[str, Any] = next((c for c in pipeline if str(c.get("name")).endswith("BertIntentClassifier")), {})
     arguments = TrainingArguments.from_config({**given, **assignments(set_ or [])})
     examples = labelled(settings().data_dir)
     weights = {"emotion": float(given.get("emotion_weight", 0.7))}

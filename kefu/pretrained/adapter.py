@@ -50,7 +50,7 @@ def approximation(tuned: nn.Module, source: Path, rank: int) -> nn.Module:
     import torch
     from transformers import AutoModel
 
-    encoder = AutoModel.from_pretrained(source, dtype=torch.float32, add_pooling_layer=False)
+    encoder: nn.Module = AutoModel.from_pretrained(source, dtype=torch.float32, add_pooling_layer=False)
     add(encoder, rank)
     wanted = tuned.state_dict()
     own = dict(encoder.named_parameters())

@@ -45,7 +45,7 @@ class TrainingArguments:
     dropout: float = 0.5
     label_smoothing: float = 0.0
     without: tuple[str, ...] = ()
-    folds: int = 5
+    folds: int = 3
     noise: Noise = field(default_factory=Noise)
     seed: int = 7
 

@@ -53,8 +53,8 @@ def _table(gold: Sequence[str], said: Sequence[str], file: Path) -> None:
 def _events(history: Sequence[Mapping[str, float]], folder: Path) -> None:
     from torch.utils.tensorboard import SummaryWriter
 
-    with SummaryWriter(str(folder)) as log:  # type: ignore[no-untyped-call]
+    with SummaryWriter(str(folder)) as log:
         for figures in history:
             for name, value in figures.items():
                 if name != "epoch":
-                    log.add_scalar(name, value, int(figures["epoch"]))  # type: ignore[no-untyped-call]
+                    log.add_scalar(name, value, int(figures["epoch"]))

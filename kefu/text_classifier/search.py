@@ -76,7 +76,9 @@ def search(
     )
 
     def objective(trial: optuna.Trial) -> float:
-        drawn = {name: trial.suggest_float(name, low, high, log=log) for name, (low, high, log) in space.items()}
+        drawn: dict[str, Any] = {
+            name: trial.suggest_float(name, low, high, log=log) for name, (low, high, log) in space.items()
+        }
         best = 0.0
 
         def judge(figures: dict[str, float]) -> None:

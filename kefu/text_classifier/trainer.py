@@ -164,10 +164,11 @@ class _Run:
     def probe(self) -> None:
         """Fits the heads before the encoder moves: "linear probing then fine-tuning" (Kumar et al. 2022).
 
-        The encoder keeps its features while the heads are still random, and half the epochs are enough.
+        The encoder keeps its features while the heads are still random, and half the epochs are enough. The inputs are
+        those of the first epoch, which then finds its fixed layers' states at hand.
         """
         features = torch.empty(len(self.inputs), self.network.hidden)
-        for batch, pooled, _ in self._in_batches(self.inputs):
+        for batch, pooled, _ in self._in_batches(self._as_met(1)):
             features[batch] = pooled
         features = features.to(self.device)
         targets = {name: values.to(self.device) for name, values in self.targets.items()}
@@ -186,8 +187,9 @@ class _Run:
     def _as_met(self, epoch: int) -> Inputs:
         """The inputs as an epoch meets them: some mistyped, some without context, some with the agent's turn alone."""
         arguments, count = self.arguments, len(self.inputs)
-        draws = self.generator.random(count) / (arguments.context_dropout or 1e-9)
-        mistyped = self.generator.random(count) < arguments.typos
+        generator = np.random.default_rng((arguments.seed, epoch))  # the same whenever the epoch is asked for
+        draws = generator.random(count) / (arguments.context_dropout or 1e-9)
+        mistyped = generator.random(count) < arguments.typos
         return [
             (
                 spoil(text, _TYPOS, _TYPO_SHARE, arguments.seed + epoch) if typo else text,

@@ -80,38 +80,52 @@ def test_frozen_parameters_do_not_move(
         assert not any(part in name for name in changed), part
 
 
+@pytest.fixture
+def met(monkeypatch: pytest.MonkeyPatch) -> dict[str, list[tuple[str, str]]]:
+    """What the network is given in training, the fit of its heads included, and what it is judged by."""
+    given: dict[str, list[tuple[str, str]]] = {"training": [], "judging": []}
+    encode, logits = trainer.encode, trainer._Run.logits
+    judging = False
+
+    def spied(tokenizer: Any, inputs: list[tuple[str, str]]) -> Any:
+        given["judging" if judging else "training"].extend(inputs)
+        return encode(tokenizer, inputs)
+
+    def judged(run: Any, inputs: Any) -> Any:
+        nonlocal judging
+        judging = True
+        found = logits(run, inputs)
+        judging = False
+        return found
+
+    monkeypatch.setattr(trainer, "encode", spied)
+    monkeypatch.setattr(trainer._Run, "logits", judged)
+    return given
+
+
 @pytest.mark.parametrize(("share", "least", "most"), [(0.0, 1.0, 1.0), (0.5, 0.3, 0.7), (0.99, 0.0, 0.1)])
 def test_context_is_hidden_in_training_alone(
-    toy: Toy, monkeypatch: pytest.MonkeyPatch, share: float, least: float, most: float
+    toy: Toy, met: dict[str, list[tuple[str, str]]], share: float, least: float, most: float
 ) -> None:
-    in_training: list[bool] = []
-    in_evaluation: list[bool] = []
-    original = trainer.encode
-
-    def spy(tokenizer: Any, inputs: list[tuple[str, str]]) -> Any:
-        (in_training if torch.is_grad_enabled() else in_evaluation).extend(bool(context) for _, context in inputs)
-        assert all(text for text, _ in inputs)
-        return original(tokenizer, inputs)
-
-    monkeypatch.setattr(trainer, "encode", spy)
     train(examples(), tasks(), toy.arguments(context_dropout=share))
-    assert least <= np.mean(in_training) <= most
-    assert all(in_evaluation)
+    assert all(text for inputs in met.values() for text, _ in inputs)
+    assert least <= np.mean([bool(context) for _, context in met["training"]]) <= most
+    assert met["judging"] and all(context for _, context in met["judging"])
 
 
-def test_typing_errors_are_put_into_training_alone(toy: Toy, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_typing_errors_are_put_into_training_alone(toy: Toy, met: dict[str, list[tuple[str, str]]]) -> None:
     texts = {e.text for e in examples()}
-    met: dict[bool, set[str]] = {True: set(), False: set()}
-    original = trainer.encode
-
-    def spy(tokenizer: Any, inputs: list[tuple[str, str]]) -> Any:
-        met[torch.is_grad_enabled()] |= {text for text, _ in inputs}
-        return original(tokenizer, inputs)
-
-    monkeypatch.setattr(trainer, "encode", spy)
     train(examples(), tasks(), toy.arguments(typos=0.5))
-    assert met[True] - texts and met[True] & texts
-    assert met[False] <= texts
+    trained = {text for text, _ in met["training"]}
+    assert trained - texts and trained & texts
+    assert {text for text, _ in met["judging"]} <= texts
+
+
+def test_the_heads_are_fitted_on_the_first_epochs_inputs(toy: Toy, met: dict[str, list[tuple[str, str]]]) -> None:
+    train(examples(), tasks(), toy.arguments(epochs=1, context_dropout=0.5, typos=0.5))
+    given = met["training"]
+    half = len(given) // 2
+    assert sorted(given[:half]) == sorted(given[half:])
 
 
 def test_an_example_teaches_only_what_it_is_labelled_for(toy: Toy) -> None:
