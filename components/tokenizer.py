@@ -86,7 +86,7 @@ class SpacyChineseTokenizer(Tokenizer):
     @classmethod
     def fingerprint_addon(cls, config: Dict[Text, Any]) -> Optional[Text]:
         """Digest of the catalogue, so that a new product trains again."""
-        file = Path(str(config["products"]))
+        file = Path(str({**cls.get_default_config(), **config}["products"]))
         return hashlib.sha256(file.read_bytes()).hexdigest() if file.is_file() else None
 
     def train(self, training_data: TrainingData) -> Resource:

@@ -267,3 +267,11 @@ def test_finetuning_knows_no_new_intent(tiny_encoder: Path, training_data: Train
     more = training_data.merge(TrainingData([Message.build("唱首歌", "chitchat")]))
     with pytest.raises(InvalidConfigException, match="does not know the intent 'chitchat'"):
         room.load(BertIntentClassifier, **config).train(more)
+
+
+@pytest.mark.parametrize("component", PIPELINE)
+def test_a_component_that_rasa_finds_in_its_cache_is_fingerprinted_without_a_config(
+    component: type[GraphComponent],
+) -> None:
+    """Rasa 3.6 then hands over the config of the node that stands in for it."""
+    assert component.fingerprint_addon({"output": None}) == component.fingerprint_addon(component.get_default_config())
