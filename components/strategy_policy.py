@@ -126,7 +126,8 @@ class StrategyPolicy(Policy):
     @classmethod
     def fingerprint_addon(cls, config: Dict[Text, Any]) -> Optional[Text]:
         """Digest of the dialogue, decision and rule files and the encoder's adapter: a changed one trains again."""
-        config = {**cls.get_default_config(), **config}
+        known = cls.get_default_config()  # Rasa hands over another node's options where it has this one in its cache
+        config = {**known, **{name: value for name, value in config.items() if name in known}}
         check(config)
         return digest_of([config["rules"], config["decisions"], *config["dialogues"]], config["encoder"])
 

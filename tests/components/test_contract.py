@@ -19,6 +19,7 @@ from rasa.shared.utils.common import class_from_module_path
 from components.emotion_classifier import BertEmotionClassifier
 from components.entity_extractor import SpacyEntityExtractor
 from components.intent_classifier import BertIntentClassifier
+from components.strategy_policy import StrategyPolicy
 from components.tokenizer import SpacyChineseTokenizer
 from kefu.taxonomy import EMOTIONS
 from tests.components.conftest import STEMS, Room
@@ -269,7 +270,7 @@ def test_finetuning_knows_no_new_intent(tiny_encoder: Path, training_data: Train
         room.load(BertIntentClassifier, **config).train(more)
 
 
-@pytest.mark.parametrize("component", PIPELINE)
+@pytest.mark.parametrize("component", [*PIPELINE, StrategyPolicy])
 def test_a_component_that_rasa_finds_in_its_cache_is_fingerprinted_without_a_config(
     component: type[GraphComponent],
 ) -> None:
