@@ -222,6 +222,15 @@ def _ranking(ranked: Any) -> tuple[tuple[str, float], ...]:
     return tuple((r["name"], float(r.get("confidence") or 0.0)) for r in ranked or () if r.get("name"))
 
 
+def train_nlu(config: Path, data: Path, out: Path) -> Path:
+    """Trains a pipeline without policies; returns the archive, which lies in ``out``."""
+    _quiet()
+    from rasa.model_training import train_nlu as train
+
+    _without_gpu()
+    return Path(str(train(str(config), str(data), str(out))))
+
+
 def newest_archive(path: Path) -> Path:
     """The model archive at ``path``, or the newest one of a folder. This needs no Rasa.
 

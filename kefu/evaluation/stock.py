@@ -50,9 +50,7 @@ def stock_rasa(dataset: Dataset) -> tuple[list[str], float, list[float]]:
     Returns:
         labels, one a text; seconds of training; milliseconds of each text.
     """
-    from rasa.model_training import train_nlu
-
-    from kefu.rasa_bridge import RasaModel
+    from kefu.rasa_bridge import RasaModel, train_nlu
 
     chinese = any(_HAN.search(text) for text, _ in dataset.train)
     names = {label: f"intent_{i}" for i, label in enumerate(sorted({label for _, label in dataset.train}))}
@@ -61,9 +59,9 @@ def stock_rasa(dataset: Dataset) -> tuple[list[str], float, list[float]]:
         (folder / "config.yml").write_text(yaml.safe_dump(default_config(chinese), allow_unicode=True), "utf-8")
         (folder / "nlu.yml").write_text(_nlu(dataset.train, names), "utf-8")
         started = time.perf_counter()
-        archive = train_nlu(str(folder / "config.yml"), str(folder / "nlu.yml"), str(folder / "models"))
+        archive = train_nlu(folder / "config.yml", folder / "nlu.yml", folder / "models")
         seconds = time.perf_counter() - started
-        model = RasaModel.load(str(archive))
+        model = RasaModel.load(archive)
         said = {name: label for label, name in names.items()}
         texts = [*(text for text, _ in dataset.test), *dataset.out_of_scope]
         read = [model.parse(_line(text)) for text in texts]
