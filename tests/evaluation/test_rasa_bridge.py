@@ -114,7 +114,8 @@ def test_the_policy_is_given_the_conversation_and_the_facts(model: RasaModel, mo
     seen = []
 
     class Policy:
-        def rank(self, tracker: object, observed: bool) -> list[tuple[str, float]]:
+        def rank(self, tracker: object, observed: bool, habit: object = None) -> list[tuple[str, float]]:
+            assert habit is None
             seen.append((tracker, observed))
             return [("inform", 1.0)]
 
