@@ -26,7 +26,7 @@ def encoder(
     """Adapt the encoder's layers to the shop's language; `rasa train` then starts from there and takes minutes.
 
     It learns intent and emotion from data/nlu and data/dialogues, all but the tenth that `rasa train` is judged by.
-    Half an hour to an hour on two idle cores; once in a while is enough.
+    A quarter to half an hour on two cores; once in a while is enough.
     """
     from kefu.settings import settings
     from kefu.text_classifier.arguments import assignments

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,8 +12,7 @@ from kefu.dialogues import Dialogue, Turn
 from kefu.simulation import Behaviour, World, make_world, read_behaviour
 from kefu.strategy import StrategyModel, TrainingArguments, read_rules
 from kefu.strategy.encoder import Vectors
-
-RULES = Path(__file__).parents[2] / "data" / "strategy_rules.yml"
+from tests.strategy.conftest import RULES, angry_dialogue
 
 
 class HashEncoder:
@@ -25,20 +23,6 @@ class HashEncoder:
     def encode(self, texts: Sequence[str]) -> Vectors:
         rows = [np.random.default_rng(zlib.crc32(t.encode())).standard_normal(self.dimension) for t in texts]
         return np.stack([row / np.linalg.norm(row) for row in rows]).astype(np.float32)
-
-
-def late(number: int) -> Dialogue:
-    """Anger is soothed, the order asked for and its place told."""
-    turns = (
-        Turn("user", f"都{number}天了还没到", intent="complain_delivery", emotion="angry"),
-        Turn("agent", f"等了{number}天，换谁都急", strategy="manage_emotion"),
-        Turn("agent", "麻烦报一下手机尾号", strategy="verify_identity"),
-        Turn("user", f"尾号{1000 + number}", intent="provide_info", emotion="neutral"),
-        Turn("agent", "包裹在{location}", strategy="inform", facts={"location": f"苏州{number}"}),
-        Turn("user", "谢谢", intent="thank", emotion="happy"),
-        Turn("agent", f"应该的，祝您顺心{number}", strategy="thank_and_close"),
-    )
-    return Dialogue(f"late_{number}", "催件", turns)
 
 
 def broken(number: int) -> Dialogue:
@@ -59,7 +43,7 @@ def broken(number: int) -> Dialogue:
 
 @pytest.fixture(scope="session")
 def dialogues() -> list[Dialogue]:
-    return [make(number) for number in range(1, 9) for make in (late, broken)]
+    return [make(number) for number in range(1, 9) for make in (angry_dialogue, broken)]
 
 
 @pytest.fixture(scope="session")
