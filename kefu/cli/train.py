@@ -86,12 +86,12 @@ def generator(
     data: Annotated[list[Path] | None, typer.Option(help="Dialogues: files or folders; may be given often.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the adapter.")] = Path("actions/adapter"),
     base: Annotated[str, typer.Option(help="bundled:NAME, a hub id or a folder; empty takes KEFU_GENERATOR.")] = "",
-    epochs: Annotated[int, typer.Option(help="Passes over the replies; the best one is kept.")] = 3,
+    epochs: Annotated[int, typer.Option(help="Passes over the replies; the best state is kept.")] = 1,
     learning_rate: Annotated[float, typer.Option(help="The peak of the schedule.")] = 4e-4,
     batch_size: Annotated[int, typer.Option(help="Replies to a step.")] = 8,
     rank: Annotated[int, typer.Option(help="Rank of the LoRA matrices.")] = 16,
     held_out: Annotated[float, typer.Option(help="Share of the dialogues to measure the loss on.")] = 0.1,
-    rehearsals: Annotated[int, typer.Option(help="Labelled messages of data/nlu to answer with templates.")] = 1600,
+    rehearsals: Annotated[int, typer.Option(help="Labelled messages of data/nlu to answer with templates.")] = 400,
     knowledge: Annotated[bool, typer.Option(help="Also learn to quote the passages of data/knowledge.")] = True,
     seed: Annotated[int, typer.Option(help="For split, order and start.")] = 7,
     threads: Annotated[int, typer.Option(help="CPU threads; 0 takes KEFU_THREADS.")] = 0,
@@ -102,6 +102,7 @@ def generator(
     started again.
     """
     from kefu.dataset.nlu import read_nlu
+    from kefu.generation.guard import Guard
     from kefu.generation.rehearsal import Message
     from kefu.generation.training import GeneratorTrainingArguments, train_generator
     from kefu.knowledge import read_passages
@@ -123,7 +124,13 @@ def generator(
     nlu = read_nlu([chosen.data_dir / "nlu"]) if rehearsals else []
     messages = [Message(m.text, m.intent, m.emotion, m.context) for m in nlu]
     card = train_generator(
-        data or [chosen.data_dir / "dialogues"], out, arguments, passages, messages, report=typer.echo
+        data or [chosen.data_dir / "dialogues"],
+        out,
+        arguments,
+        passages,
+        messages,
+        Guard.load(chosen.data_dir),
+        report=typer.echo,
     )
     typer.echo(
         f"{out}: {card['replies']} replies, {card['rehearsals']} rehearsals, {card['passages']} passages; "

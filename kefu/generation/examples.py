@@ -6,6 +6,7 @@ that the reply has to leave alone. Hand-written turns name just what they use; t
 
 from __future__ import annotations
 
+import hashlib
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -138,9 +139,16 @@ class Augmenter:
 
 
 def split(examples: Sequence[Example], held_out: float, seed: int) -> tuple[list[Example], list[Example]]:
-    """(training, held-out) examples; whole dialogues are held out, ``held_out`` of them, at least one."""
-    ids = sorted({e.dialogue for e in examples})
-    random.Random(seed).shuffle(ids)
-    count = max(1, round(len(ids) * held_out)) if held_out else 0
-    out = set(ids[:count])
+    """(training, held-out) examples; about ``held_out`` of the dialogues are held out, at least one, each as a whole.
+
+    A dialogue's id and the seed alone decide, so that one which was held out stays so when others are added.
+    """
+    drawn = {e.dialogue: _drawn(f"{seed}:{e.dialogue}") for e in examples}
+    bound = max(held_out, min(drawn.values(), default=0.0) + 1e-12) if held_out else 0.0
+    out = {dialogue for dialogue, number in drawn.items() if number < bound}
     return [e for e in examples if e.dialogue not in out], [e for e in examples if e.dialogue in out]
+
+
+def _drawn(name: str) -> float:
+    """A number in [0, 1) that depends on the name alone."""
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:6], "big") / 2**48

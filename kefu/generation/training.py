@@ -18,6 +18,7 @@ from typing import Any
 from kefu.errors import DataError, SettingsError
 from kefu.generation.adapter import write_card
 from kefu.generation.examples import Augmenter, Example, examples_of, facts_of, knowledge_examples, split
+from kefu.generation.guard import Guard
 from kefu.generation.prompt import format_prompt
 from kefu.generation.rehearsal import Message, Rehearsal
 from kefu.generation.templates import bundled_templates
@@ -32,8 +33,9 @@ class GeneratorTrainingArguments:
 
     Attributes:
         base: the model to adapt, as kefu.pretrained.resolve takes it.
-        epochs: passes over the replies; the adapter kept is that of the epoch with the lowest held-out loss.
-        patience: epochs without a lower held-out loss after which training stops.
+        epochs: passes over the replies.
+        checks: how often in an epoch the held-out loss is taken; the adapter kept is that of the lowest.
+        patience: checks without a lower held-out loss after which training stops.
         learning_rate: the peak, reached after ``warmup`` of all steps; a cosine takes it to a tenth.
         batch_size: replies to a step.
         rank: of the LoRA matrices; alpha is twice the rank.
@@ -46,8 +48,9 @@ class GeneratorTrainingArguments:
     """
 
     base: str = "bundled:gemma-3-270m"
-    epochs: int = 4
-    patience: int = 2
+    epochs: int = 1
+    checks: int = 4
+    patience: int = 4
     learning_rate: float = 4e-4
     warmup: float = 0.06
     batch_size: int = 8
@@ -55,12 +58,12 @@ class GeneratorTrainingArguments:
     dropout: float = 0.0
     clip: float = 1.0
     held_out: float = 0.1
-    rehearsals: int = 1600
+    rehearsals: int = 400
     seed: int = 7
     threads: int = 2
 
     def __post_init__(self) -> None:
-        for name in ("epochs", "patience", "learning_rate", "batch_size", "rank", "clip", "threads"):
+        for name in ("epochs", "checks", "patience", "learning_rate", "batch_size", "rank", "clip", "threads"):
             if getattr(self, name) <= 0:
                 raise SettingsError(f"Training argument {name!r} has value {getattr(self, name)!r}: must be above 0.")
         for name in ("warmup", "dropout", "held_out"):
@@ -188,14 +191,14 @@ def _progress() -> Any:
     return Progress(*columns, console=Console(stderr=True), refresh_per_second=1)
 
 
-def _epochs(
+def _rounds(
     arguments: GeneratorTrainingArguments,
     model: Any,
     tokenizer: Any,
     examples: list[Example],
     knowledge: Sequence[Passage],
 ) -> Iterator[float]:
-    """Trains an epoch at a time and yields its mean loss per reply token."""
+    """Trains a part of an epoch at a time and yields its mean loss per reply token."""
     import torch
 
     augment = Augmenter(examples, knowledge, arguments.seed)
@@ -209,8 +212,10 @@ def _epochs(
         task = bar.add_task("generator", total=steps, loss=0.0)
         for _ in range(arguments.epochs):
             encoded = [encode(tokenizer, format_prompt(augment(e)), e.reply) for e in examples]
+            order = batches(encoded, arguments.batch_size, rng)
+            ends = {math.ceil(len(order) * (i + 1) / arguments.checks) for i in range(arguments.checks)}
             total, count = 0.0, 0
-            for batch in batches(encoded, arguments.batch_size, rng):
+            for done, batch in enumerate(order, 1):
                 loss, tokens = reply_loss(model, batch, tokenizer.pad_token_id or 0)
                 (loss / tokens).backward()
                 master.take_gradients()
@@ -220,7 +225,9 @@ def _epochs(
                 schedule.step()
                 total, count = total + float(loss.detach()), count + tokens
                 bar.update(task, advance=1, loss=total / count)
-            yield total / count
+                if done in ends:
+                    yield total / count
+                    total, count = 0.0, 0
 
 
 def train_generator(
@@ -229,9 +236,12 @@ def train_generator(
     arguments: GeneratorTrainingArguments,
     knowledge: Sequence[Passage] = (),
     messages: Sequence[Message] = (),
+    guard: Guard | None = None,
     report: Callable[[str], Any] = print,
 ) -> dict[str, Any]:
     """Trains an adapter on the dialogues at ``data`` and writes it to ``out``; returns its card (``kefu.json``).
+
+    With a ``guard`` nothing is learned from replies that it would refuse: they say what their facts do not prove.
 
     Raises:
         NotFound, DataError: the dialogues are not there or break their format, or hold fewer than two dialogues.
@@ -241,6 +251,9 @@ def train_generator(
     began = time.monotonic()
     examples = examples_of(read_dialogues(data))
     train, test = split(examples, arguments.held_out, arguments.seed)
+    written = len(train)
+    if guard is not None:
+        train = [e for e in train if guard.check(e.reply, e.request).passed]
     dialogue_replies = len(train)
     rehearsal = Rehearsal(messages, bundled_templates(), facts_of(train), arguments.seed)
     rehearsed = rehearsal.draw(arguments.rehearsals) if messages else []
@@ -256,8 +269,9 @@ def train_generator(
     pad = tokenizer.pad_token_id or 0
     history: list[dict[str, float]] = []
     best, since = math.inf, 0
-    for epoch, loss in enumerate(_epochs(arguments, model, tokenizer, train, knowledge), 1):
+    for check, loss in enumerate(_rounds(arguments, model, tokenizer, train, knowledge), 1):
         measured = held_out_loss(model, fixed, arguments.batch_size, pad) if fixed else loss
+        epoch = round(check / arguments.checks, 2)
         history.append({"epoch": epoch, "loss": round(loss, 4), "held_out_loss": round(measured, 4)})
         report(json.dumps(history[-1]))
         since = 0 if measured < best else since + 1
@@ -270,6 +284,7 @@ def train_generator(
         "arguments": asdict(arguments),
         "dialogues": len({e.dialogue for e in examples}),
         "replies": dialogue_replies,
+        "refused_by_guard": written - dialogue_replies,
         "rehearsals": len(rehearsed),
         "passages": len(quoted),
         "held_out_replies": len(test),
