@@ -197,8 +197,8 @@ def _rounds(
     tokenizer: Any,
     examples: list[Example],
     knowledge: Sequence[Passage],
-) -> Iterator[float]:
-    """Trains a part of an epoch at a time and yields its mean loss per reply token."""
+) -> Iterator[tuple[float, float]]:
+    """Trains a part of an epoch at a time; yields (epochs done, the part's mean loss per reply token)."""
     import torch
 
     augment = Augmenter(examples, knowledge, arguments.seed)
@@ -210,7 +210,7 @@ def _rounds(
     model.train()
     with _progress() as bar:
         task = bar.add_task("generator", total=steps, loss=0.0)
-        for _ in range(arguments.epochs):
+        for epoch in range(arguments.epochs):
             encoded = [encode(tokenizer, format_prompt(augment(e)), e.reply) for e in examples]
             order = batches(encoded, arguments.batch_size, rng)
             ends = {math.ceil(len(order) * (i + 1) / arguments.checks) for i in range(arguments.checks)}
@@ -226,7 +226,7 @@ def _rounds(
                 total, count = total + float(loss.detach()), count + tokens
                 bar.update(task, advance=1, loss=total / count)
                 if done in ends:
-                    yield total / count
+                    yield round(epoch + done / len(order), 2), total / count
                     total, count = 0.0, 0
 
 
@@ -269,9 +269,8 @@ def train_generator(
     pad = tokenizer.pad_token_id or 0
     history: list[dict[str, float]] = []
     best, since = math.inf, 0
-    for check, loss in enumerate(_rounds(arguments, model, tokenizer, train, knowledge), 1):
+    for epoch, loss in _rounds(arguments, model, tokenizer, train, knowledge):
         measured = held_out_loss(model, fixed, arguments.batch_size, pad) if fixed else loss
-        epoch = round(check / arguments.checks, 2)
         history.append({"epoch": epoch, "loss": round(loss, 4), "held_out_loss": round(measured, 4)})
         report(json.dumps(history[-1]))
         since = 0 if measured < best else since + 1
