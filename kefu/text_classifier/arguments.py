@@ -38,7 +38,7 @@ class TrainingArguments:
         class_balance: 0 weighs every example the same, 1 every label; between them by that power of the frequency.
         average: decay of the running average of the weights that is judged and kept in their place; 0 keeps the last.
         models: trained one after the other from other seeds; their weights' mean is kept (Wortsman et al. 2022).
-        held_out: share of the examples kept for early stopping and for fitting the temperatures.
+        held_out: share of the examples kept for early stopping and for the calibration.
         patience: epochs without a better held-out score after which training stops.
         max_tokens: longest input, in tokens.
         seed: of the split, the order and the dropout.

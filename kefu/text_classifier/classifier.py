@@ -1,4 +1,4 @@
-"""The trained classifier as it is served: an ONNX graph, a tokenizer, labels and temperatures in a folder."""
+"""The trained classifier as it is served: an ONNX graph, a tokenizer, labels and calibrations in a folder."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kefu.errors import ModelCorrupt
+from kefu.text_classifier.calibration import Calibration
 from kefu.text_classifier.text import model_input
 from kefu.text_classifier.tokenizer import TOKENIZER, encode, load_tokenizer
 
@@ -32,13 +33,8 @@ class Prediction:
         return self.rankings[task][0]
 
 
-def _softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
-    shifted = np.exp(logits.astype(np.float64) - logits.max())
-    return np.asarray(shifted / shifted.sum())
-
-
 class Classifier:
-    """Predicts the labels of every task in one pass of the encoder. Thread-safe."""
+    """Predicts the labels of every task in one pass of the encoder, in two where there is a context. Thread-safe."""
 
     def __init__(self, folder: Path, threads: int = 1) -> None:
         """Loads what ``save`` wrote.
@@ -53,8 +49,12 @@ class Classifier:
                 raise FileNotFoundError(f"no {TOKENIZER}")
             meta = json.loads((folder / META).read_text(encoding="utf-8"))
             self.labels: dict[str, list[str]] = meta["labels"]
-            self.temperatures: dict[str, float] = meta["temperatures"]
+            self.calibrations = {
+                task: Calibration(temperature, meta.get("alone", {}).get(task, 0.0))
+                for task, temperature in meta["temperatures"].items()
+            }
             self.tokenizer = load_tokenizer(folder, int(meta["max_tokens"]))
+            self._reads_alone = any(c.alone for c in self.calibrations.values())
             self._session = session(folder / GRAPH, threads)
         except Exception as error:  # json, tokenizers and onnxruntime raise unrelated types
             raise ModelCorrupt(
@@ -69,17 +69,25 @@ class Classifier:
         """Labels of several (message, context) pairs at once."""
         if not messages:
             return []
-        ids, mask = encode(self.tokenizer, [model_input(text, context) for text, context in messages])
-        embedding, *logits = self._session.run(None, {"input_ids": ids, "attention_mask": mask})
+        inputs = [model_input(text, context) for text, context in messages]
+        embedding, *logits = self._run(inputs)
+        twice = [row for row, (_, context) in enumerate(inputs) if context] if self._reads_alone else []
+        again = self._run([(inputs[row][0], "") for row in twice])[1:] if twice else []
         predictions = []
         for row in range(len(messages)):
             rankings: dict[str, Any] = {}
-            for (task, labels), values in zip(self.labels.items(), logits):
-                probabilities = _softmax(values[row] / self.temperatures[task])
+            for number, (task, labels) in enumerate(self.labels.items()):
+                alone = again[number][twice.index(row)] if row in twice else None
+                probabilities = self.calibrations[task].probabilities(logits[number][row], alone)
                 order = np.argsort(-probabilities)
                 rankings[task] = tuple((labels[i], float(probabilities[i])) for i in order)
             predictions.append(Prediction(rankings, embedding[row]))
         return predictions
+
+    def _run(self, inputs: Sequence[tuple[str, str]]) -> list[npt.NDArray[np.float32]]:
+        """Embeddings (inputs, hidden), and each task's logits (inputs, labels)."""
+        ids, mask = encode(self.tokenizer, inputs)
+        return list(self._session.run(None, {"input_ids": ids, "attention_mask": mask}))
 
 
 def save(trained: Any, folder: Path, max_tokens: int) -> Path:
@@ -95,7 +103,8 @@ def save(trained: Any, folder: Path, max_tokens: int) -> Path:
     meta = {
         "labels": {task.name: list(task.labels) for task in tasks},
         "sees": {task.name: task.sees for task in tasks},
-        "temperatures": trained.temperatures,
+        "temperatures": {task: c.temperature for task, c in trained.calibrations.items()},
+        "alone": {task: c.alone for task, c in trained.calibrations.items()},
         "max_tokens": max_tokens,
         "history": trained.history,
     }

@@ -1,7 +1,4 @@
-"""The training loop, top to bottom: batches of like length, AdamW with warm-up, early stopping, temperatures.
-
-Temperature scaling follows Guo et al. 2017, "On Calibration of Modern Neural Networks".
-"""
+"""The training loop, top to bottom: batches of like length, AdamW with warm-up, early stopping, calibration."""
 
 from __future__ import annotations
 
@@ -22,6 +19,7 @@ from kefu.evaluation.metrics import macro_f1
 from kefu.evaluation.noise import spoil
 from kefu.pretrained import adapter, resolve
 from kefu.text_classifier.arguments import TrainingArguments
+from kefu.text_classifier.calibration import Calibration
 from kefu.text_classifier.examples import Example, stratified_split
 from kefu.text_classifier.losses import IGNORE, class_weights, divergence, supervised_contrastive
 from kefu.text_classifier.model import MultiTaskClassifier, Task
@@ -44,7 +42,7 @@ Logits = dict[str, torch.Tensor]
 
 @dataclass
 class Trained:
-    """What a run yields: the network, the encoder's folder, a temperature for each task, and how it went.
+    """What a run yields: the network, the encoder's folder, how each task's logits are read, and how it went.
 
     ``judged`` has for each task the labels of the held-out examples and what the network that is kept says of them.
     A LoRA is still beside the network's own matrices, for ``adapter.save``; ``adapter.merge`` adds it to them.
@@ -52,7 +50,7 @@ class Trained:
 
     network: MultiTaskClassifier
     folder: Path
-    temperatures: dict[str, float]
+    calibrations: dict[str, Calibration]
     history: list[dict[str, float]] = field(default_factory=list)
     judged: dict[str, tuple[list[str], list[str]]] = field(default_factory=dict)
 
@@ -85,17 +83,6 @@ def _paired_batches(targets: Sequence[int], size: int, generator: np.random.Gene
 def _targets(examples: Sequence[Example], task: Task) -> torch.Tensor:
     index = {label: i for i, label in enumerate(task.labels)}
     return torch.tensor([index.get(e.labels.get(task.name, ""), IGNORE) for e in examples])
-
-
-def fit_temperature(logits: torch.Tensor, targets: torch.Tensor) -> float:
-    """The T > 0 for which softmax(logits / T) has the least negative log-likelihood; 1.0 for fewer than 20 examples."""
-    known = targets != IGNORE
-    if int(known.sum()) < 20:
-        return 1.0
-    logits, targets = logits[known].double(), targets[known]
-    grid = np.exp(np.linspace(math.log(0.2), math.log(5.0), 200))
-    losses = [float(nn.functional.cross_entropy(logits / t, targets)) for t in grid]
-    return float(grid[int(np.argmin(losses))])
 
 
 class _Run:
@@ -325,7 +312,7 @@ def train(
         weights: share of each task in the loss, 1.0 where not named.
         on_epoch: told the figures of each epoch.
         network, folder: a network and its tokenizer's folder in place of ``arguments.encoder`` (tests use tiny ones).
-        held_out: examples for early stopping and the temperatures, in place of a share of ``examples``.
+        held_out: examples for early stopping and the calibration, in place of a share of ``examples``.
 
     Raises:
         DataError: fewer than two labels of a task in the examples.
@@ -353,11 +340,14 @@ def train(
         state = trained_state(run.network)
         mean = {name: value / arguments.models + mean.get(name, 0.0) for name, value in state.items()}
     run.network.load_state_dict(mean, strict=False)
-    temperatures = {t.name: 1.0 for t in tasks}
+    calibrations = {t.name: Calibration() for t in tasks}
     judged = {}
     if held:
-        logits = run.logits(held_inputs)
-        temperatures = {t.name: fit_temperature(logits[t.name], held_targets[t.name]) for t in tasks}
-        judged = _judged(tasks, logits, held_targets)
+        read, alone = run.logits(held_inputs), run.logits([(text, "") for text, _ in held_inputs])
+        for name, targets in held_targets.items():
+            calibrations[name] = Calibration.fit(
+                read[name].double().numpy(), alone[name].double().numpy(), targets.numpy()
+            )
+        judged = _judged(tasks, read, held_targets)
     run.network.to("cpu").eval()
-    return Trained(run.network, folder, temperatures, history, judged)
+    return Trained(run.network, folder, calibrations, history, judged)

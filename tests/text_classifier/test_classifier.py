@@ -83,6 +83,24 @@ def test_a_temperature_flattens_and_keeps_the_order(saved: Path, tmp_path: Path,
     assert after[0][1] < before[0][1]
 
 
+def test_a_message_in_context_is_read_twice_and_the_readings_are_pooled(saved: Path, tmp_path: Path) -> None:
+    rankings = []
+    for alone in (0.0, 0.5, 0.999):
+        folder = Path(shutil.copytree(saved, tmp_path / str(alone)))
+        meta = json.loads((folder / "classifier.json").read_text())
+        meta["alone"] = {"intent": alone}
+        (folder / "classifier.json").write_text(json.dumps(meta))
+        both, bare = Classifier(folder).predict_batch([("退款", "您要开发票吗"), ("退款", None)])
+        rankings.append((dict(both.rankings["intent"]), dict(bare.rankings["intent"])))
+    (contextual, bare), (pooled, _), (ignored, same) = rankings
+    assert bare == same  # nothing to pool
+    assert ignored == pytest.approx(bare, abs=0.01)
+    odds = {name: {k: np.log(v) - np.log(p["refund"]) for k, v in p.items()} for name, p in
+            (("contextual", contextual), ("bare", bare), ("pooled", pooled))}  # fmt: skip
+    for label, value in odds["pooled"].items():
+        assert value == pytest.approx((odds["contextual"][label] + odds["bare"][label]) / 2, abs=0.05)
+
+
 def test_threads_may_share_it(classifier: Classifier) -> None:
     texts = [e.text for e in examples()]
     alone = [classifier.predict(text).best("intent") for text in texts]

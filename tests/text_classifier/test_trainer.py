@@ -12,7 +12,7 @@ import torch
 
 from kefu.errors import DataError
 from kefu.text_classifier import Example, MultiTaskClassifier, Task, train, trainer
-from kefu.text_classifier.trainer import fit_temperature
+from kefu.text_classifier.calibration import Calibration
 from tests.text_classifier.conftest import Toy, examples, tasks
 
 
@@ -110,7 +110,8 @@ def test_context_is_hidden_in_training_alone(
     train(examples(), tasks(), toy.arguments(context_dropout=share))
     assert all(text for inputs in met.values() for text, _ in inputs)
     assert least <= np.mean([bool(context) for _, context in met["training"]]) <= most
-    assert met["judging"] and all(context for _, context in met["judging"])
+    # after both epochs and for the calibration in their contexts, for the calibration alone besides
+    assert np.mean([bool(context) for _, context in met["judging"]]) == 0.75
 
 
 def test_typing_errors_are_put_into_training_alone(toy: Toy, met: dict[str, list[tuple[str, str]]]) -> None:
@@ -156,7 +157,7 @@ def test_given_held_out_examples_are_those_it_is_judged_by(toy: Toy) -> None:
 def test_without_held_out_examples_the_last_epoch_stays(toy: Toy) -> None:
     run = train(examples(), tasks(), toy.arguments(held_out=0.0, patience=1))
     assert len(run.history) == 2 and "held_out_intent_f1" not in run.history[0]
-    assert run.temperatures == {"intent": 1.0, "emotion": 1.0}
+    assert run.calibrations == {"intent": Calibration(), "emotion": Calibration()}
 
 
 def test_one_label_is_nothing_to_learn(toy: Toy) -> None:
@@ -171,24 +172,6 @@ def test_the_weight_of_a_task_scales_its_loss(toy: Toy) -> None:
         for weight in (0.0, 1.0)
     )
     assert light.history[0]["loss"] < heavy.history[0]["loss"]
-
-
-def test_the_temperature_mends_overconfidence() -> None:
-    generator = torch.Generator().manual_seed(1)
-    logits = torch.randn(4000, 5, generator=generator) * 2
-    targets = torch.multinomial(logits.softmax(-1), 1, generator=generator).squeeze(-1)
-    assert fit_temperature(logits, targets) == pytest.approx(1.0, abs=0.1)
-    assert fit_temperature(logits * 3, targets) == pytest.approx(3.0, abs=0.3)
-    assert fit_temperature(logits / 3, targets) == pytest.approx(1 / 3, abs=0.05)
-
-
-def test_the_temperature_ignores_missing_labels() -> None:
-    logits = torch.tensor([[4.0, 0.0]] * 40)
-    targets = torch.tensor([0, 0, 1] * 13 + [0])
-    hidden = torch.full((40,), -100)
-    doubled = fit_temperature(torch.cat([logits, -logits]), torch.cat([targets, hidden]))
-    assert doubled == fit_temperature(logits, targets) > 1.5
-    assert fit_temperature(logits[:19], targets[:19]) == 1.0
 
 
 def test_emotion_learns_from_intent_and_does_not_teach_it(tiny_encoder: Path) -> None:
