@@ -8,10 +8,11 @@ import time
 from typing import Any
 
 from rasa_sdk import Action, Tracker
-from rasa_sdk.events import ActiveLoop
+from rasa_sdk.events import ActiveLoop, SlotSet
 from rasa_sdk.executor import CollectingDispatcher
 
 from actions import resources
+from actions.compare import Answer, compared, stage_with
 from actions.guard import guarded
 from actions.send import send
 from actions.turn import FORM, Turn
@@ -41,24 +42,29 @@ class ActionReply(Action):
         """A form that was left for this reply gets the word again."""
         turn = Turn(tracker)
         started = time.monotonic()
-        reply = await self._reply(turn, started)
+        answer = await self._reply(turn, started)
+        reply, swapped = answer.reply, answer.strategy != _strategy(turn)
         scores = turn.slot("strategy_scores") or {}
+        stage = stage_with(answer.strategy, turn.slot("stage")) if swapped else turn.slot("stage")
         send(
             dispatcher,
             reply.text,
-            strategy=_strategy(turn),
+            strategy=answer.strategy,
             source=reply.source,
-            probability=turn.slot("strategy_probability"),
-            propensity=scores.get("propensity"),
+            probability=scores["scores"][answer.strategy] if swapped else turn.slot("strategy_probability"),
+            # by the drafts it was settled, not by chance: nothing to be learned off-policy
+            propensity=None if answer.compared else scores.get("propensity"),
             explored=bool(scores.get("explored")),
-            stage=turn.slot("stage"),
+            compared=dict(answer.compared),
+            stage=stage,
             passages=list(reply.passages),
             refused=list(reply.refused),
             latency_ms=round((time.monotonic() - started) * 1000, 1),
         )
-        return [ActiveLoop(FORM)] if turn.in_form else []
+        events = [SlotSet("strategy", answer.strategy), SlotSet("stage", stage)] if swapped else []
+        return [*events, *([ActiveLoop(FORM)] if turn.in_form else [])]
 
-    async def _reply(self, turn: Turn, started: float) -> Any:
+    async def _reply(self, turn: Turn, started: float) -> Answer:
         loop = asyncio.get_running_loop()
         wait = settings().reply_deadline + GRACE
         try:
@@ -72,28 +78,33 @@ class ActionReply(Action):
         return await asyncio.to_thread(write_from_template, turn)
 
 
-def write(turn: Turn, started: float) -> Any:
+def write(turn: Turn, started: float) -> Answer:
     """The reply; what has passed since ``started``, waiting for a thread included, counts towards the deadline."""
     responder = resources.responder.ready()
     if responder is None:  # still loading
         return write_from_template(turn)
-    left = settings().reply_deadline - (time.monotonic() - started)
-    return responder.reply(request(turn, passages(turn), max(left, 0.05)))
+    left = max(settings().reply_deadline - (time.monotonic() - started), 0.05)
+
+    def draft(strategy: str, seconds: float) -> Any:
+        return responder.reply(request(turn, strategy, passages(turn, strategy), seconds))
+
+    return compared(turn.slot("strategy_scores") or {}, _strategy(turn), conversation(turn), draft, left)
 
 
-def write_from_template(turn: Turn) -> Any:
+def write_from_template(turn: Turn) -> Answer:
     """The strategy's template, without a model and without knowledge."""
-    return resources.templates.get().reply(request(turn, [], settings().reply_deadline))
+    strategy = _strategy(turn)
+    return Answer(strategy, resources.templates.get().reply(request(turn, strategy, [], settings().reply_deadline)))
 
 
-def request(turn: Turn, found: list[Any], deadline: float) -> Any:
+def request(turn: Turn, strategy: str, found: list[Any], deadline: float) -> Any:
     """What the reply is made from."""
     from kefu.generation import ReplyRequest
 
     facts: dict[str, str] = turn.slot("facts") or {}
     fresh = [key for key in turn.slot("new_facts") or [] if key in facts]
     return ReplyRequest(
-        strategy=_strategy(turn),
+        strategy=strategy,
         intent=turn.intent,
         emotion=turn.emotion,
         stage=turn.slot("stage"),
@@ -122,9 +133,9 @@ def conversation(turn: Turn, limit: int = TURNS) -> list[tuple[str, str]]:
     return said[-limit:]
 
 
-def passages(turn: Turn) -> list[Any]:
+def passages(turn: Turn, strategy: str) -> list[Any]:
     """The knowledge that answers the message, or the question that it carries on; a failing index is logged."""
-    if _strategy(turn) not in INFORMING:
+    if strategy not in INFORMING:
         return []
     query, intent = turn.text, turn.intent
     if intent in CARRIED_ON and turn.slot("topic"):

@@ -83,10 +83,18 @@ def _retriever() -> Any:
     return Retriever.load()
 
 
+def _value() -> Any:
+    from kefu.strategy.encoder import load_encoder
+    from kefu.strategy.value import FILE, ValueModel
+
+    return ValueModel.load(FILE, load_encoder(settings().encoder))
+
+
 shop: Once[Shop] = Once("shop", _shop)
 retriever: Once[Any] = Once("retriever", _retriever)
 responder: Once[Any] = Once("responder", _responder)
 templates: Once[Any] = Once("reply templates", _templates)
+value: Once[Any] = Once("value model", _value)  # where drafts are compared
 # Replies are written here, so that business actions never queue behind them.
 reply_threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="reply")
 
@@ -95,6 +103,8 @@ def warm_up() -> None:
     """Starts loading everything in the background."""
     for thing in (shop, templates, retriever, responder):
         thing.ready()
+    if settings().compare_drafts:
+        value.ready()
 
 
 class _Hooks:

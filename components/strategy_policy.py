@@ -253,6 +253,7 @@ def told(scores: Scores, choice: Choice, stage: Text, left: int) -> List[Event]:
         "propensity": round(choice.propensity, 6),
         "explored": choice.explored,
         "among": list(choice.among),
+        "open": list(scores.open),
         "replies_left": left,
     }
     return [

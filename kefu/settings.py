@@ -38,6 +38,16 @@ def _positive(value: str) -> float:
     return number
 
 
+def _share(value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise ValueError("must be a number from 0 to 1")
+    return number
+
+
 def _count(value: str) -> int:
     if not value.strip().isdecimal() or int(value) < 1:
         raise ValueError("must be a whole number of at least 1")
@@ -64,6 +74,8 @@ class Settings:
         adapter: folder of the LoRA adapter for the generator; ``none`` for the bare model.
         reply_deadline: seconds after which the strategy's template is sent in place of a draft.
         max_reply_tokens: the longest draft, in tokens.
+        compare_drafts: how far, in probability, a second strategy may lie behind the best for both to be drafted and
+            the better pair to be sent; 0 drafts the best alone.
         device: ``auto`` takes CUDA where there is a GPU.
         threads: CPU threads for the generator.
         rasa_url: where the Rasa server's HTTP API listens.
@@ -81,6 +93,7 @@ class Settings:
     adapter: str = "actions/adapter"
     reply_deadline: float = 3.0
     max_reply_tokens: int = 64
+    compare_drafts: float = 0.0
     device: str = "auto"
     threads: int = 2
     rasa_url: str = "http://127.0.0.1:5005"
@@ -105,6 +118,7 @@ _CASTS: dict[str, Callable[[str], Any]] = {
     "cache_dir": Path,
     "reply_deadline": _positive,
     "max_reply_tokens": _count,
+    "compare_drafts": _share,
     "threads": _count,
     "device": _device,
     "demo": _boolean,

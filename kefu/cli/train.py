@@ -136,3 +136,33 @@ def generator(
         f"{out}: {card['replies']} replies, {card['rehearsals']} rehearsals, {card['passages']} passages; "
         f"held-out loss {card['held_out_loss']} on {card['held_out_replies']} replies; {card['seconds']:.0f} s."
     )
+
+
+@app.command()
+def value(
+    data: Annotated[
+        list[Path] | None, typer.Option(help="Dialogue folders or files; by default data/dialogues.")
+    ] = None,
+    held_out: Annotated[
+        Path | None, typer.Option(help="Dialogues to measure on; by default data/heldout/dialogues.yml.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="The file to write.")] = Path("actions/value.npz"),
+    seed: Annotated[int, typer.Option(help="Of the replies to other moments.")] = 7,
+) -> None:
+    """Train what compares the drafts of two strategies (KEFU_COMPARE_DRAFTS), a minute or two.
+
+    Prints how often a written reply is worth more than a reply to another moment, of the same strategy and of another.
+    """
+    from kefu.dialogues import read_dialogues
+    from kefu.settings import settings
+    from kefu.strategy.encoder import load_encoder
+    from kefu.strategy.value import ValueModel
+
+    chosen = settings()
+    model = ValueModel.train(
+        list(read_dialogues(data or [chosen.data_dir / "dialogues"])), load_encoder(chosen.encoder), seed
+    )
+    model.save(out)
+    figures = model.accuracy(list(read_dialogues([held_out or chosen.data_dir / "heldout" / "dialogues.yml"])))
+    for name, figure in figures.items():
+        typer.echo(f"{name:16} {figure:.4g}")
