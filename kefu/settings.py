@@ -15,6 +15,8 @@ from typing import Any
 from kefu.errors import SettingsError
 
 PREFIX = "KEFU_"
+# Senders whose names begin so are no customers: the demo's own first message, and whoever tests a running server.
+PROBE = "warm-up-"
 _TRUE = {"1", "true", "yes", "on"}
 _FALSE = {"0", "false", "no", "off"}
 

@@ -235,7 +235,9 @@ def _first_answer(url: str) -> str:
     """The assistant's answer to a greeting; "" where there was none, or only the channel's apology."""
     import httpx
 
-    body: dict[str, Any] = {"sender": f"warm-up-{uuid.uuid4().hex[:8]}", "message": "你好"}
+    from kefu.settings import PROBE
+
+    body: dict[str, Any] = {"sender": f"{PROBE}{uuid.uuid4().hex[:8]}", "message": "你好"}
     try:
         answer = httpx.post(f"{url}/webhooks/rest/webhook", json=body, timeout=WARM_UP_SECONDS, trust_env=False)
         items = answer.json()

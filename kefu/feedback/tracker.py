@@ -13,6 +13,7 @@ from sqlalchemy.engine import Engine
 from sqlalchemy.exc import SQLAlchemyError
 
 from kefu.errors import DataError
+from kefu.settings import PROBE
 from kefu.taxonomy import EMOTIONS, STRATEGIES
 
 _EVENTS = sa.table(
@@ -93,7 +94,7 @@ class UserTurn:
 
 
 def senders_since(engine: Engine, event_id: int) -> tuple[list[str], int]:
-    """(senders with events after ``event_id``, the newest event's id).
+    """(senders with events after ``event_id``, the newest event's id); senders that only try the server are left out.
 
     Raises:
         DataError: the database is not a tracker store.
@@ -103,7 +104,8 @@ def senders_since(engine: Engine, event_id: int) -> tuple[list[str], int]:
             newest = connection.execute(sa.select(sa.func.max(_EVENTS.c.id))).scalar()
             if newest is not None and newest < event_id:  # the store was emptied and counts from 1 again
                 event_id = 0
-            query = sa.select(_EVENTS.c.sender_id).where(_EVENTS.c.id > event_id).distinct()
+            sender = _EVENTS.c.sender_id
+            query = sa.select(sender).where(_EVENTS.c.id > event_id, sender.notlike(f"{PROBE}%")).distinct()
             return sorted(connection.execute(query).scalars()), int(newest or 0)
     except SQLAlchemyError as error:
         reason = str(getattr(error, "orig", None) or error).strip().splitlines()[0]

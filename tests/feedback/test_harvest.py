@@ -53,6 +53,13 @@ def test_items_hold_what_was_said_and_predicted(tracker: TrackerStore, store: Re
     assert greeting.context is None
 
 
+def test_who_only_tries_the_server_is_no_customer(tracker: TrackerStore, store: ReviewStore, masker: Masker) -> None:
+    talk(tracker, "warm-up-1a2b3c4d")
+    assert harvest(store, tracker.engine, masker).conversations == 0 and not list(store.items())
+    talk(tracker, "warm-hearted")
+    assert harvest(store, tracker.engine, masker).conversations == 1
+
+
 def test_personal_data_never_reaches_the_store(tracker: TrackerStore, store: ReviewStore, masker: Masker) -> None:
     _, second = talk(tracker)
     tracker.feedback("c1", message_id=second, correction="打我电话13812340816")
