@@ -56,3 +56,12 @@ def check_adapter(folder: Path, base: str) -> dict[str, Any]:
             f"or set KEFU_GENERATOR={card.get('base')}"
         )
     return card
+
+
+def held_out_by(adapter: str) -> tuple[float, int]:
+    """(share, seed) by which an adapter's training held dialogues out; the defaults where there is no card."""
+    try:
+        arguments = json.loads((Path(adapter) / CARD).read_text(encoding="utf-8")).get("arguments", {})
+    except (OSError, ValueError):
+        arguments = {}
+    return float(arguments.get("held_out") or 0.1), int(arguments.get("seed", 7))
