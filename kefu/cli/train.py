@@ -86,9 +86,18 @@ def generator(
     data: Annotated[list[Path] | None, typer.Option(help="Dialogues: files or folders; may be given often.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the adapter.")] = Path("actions/adapter"),
     base: Annotated[str, typer.Option(help="bundled:NAME, a hub id or a folder; empty takes KEFU_GENERATOR.")] = "",
+    method: Annotated[str, typer.Option(help="lora, adalora, prefix, or full for every weight.")] = "lora",
+    start_from: Annotated[str, typer.Option(help="Folder of an adapter to go on from.")] = "",
     epochs: Annotated[int, typer.Option(help="Passes over the replies; the best state is kept.")] = 1,
-    learning_rate: Annotated[float, typer.Option(help="The peak of the schedule.")] = 4e-4,
-    batch_size: Annotated[int, typer.Option(help="Replies to a step.")] = 8,
+    patience: Annotated[int, typer.Option(help="Checks (four an epoch) without a better one, then it stops.")] = 4,
+    minutes: Annotated[float, typer.Option(help="Then it stops at the best so far; 0 for no limit.")] = 0.0,
+    learning_rate: Annotated[
+        float, typer.Option(help="The peak of the schedule; about 5e-5 for full, 1e-2 for prefix.")
+    ] = 4e-4,
+    batch_size: Annotated[int, typer.Option(help="Replies to a forward pass.")] = 8,
+    accumulate: Annotated[int, typer.Option(help="Forward passes to a step.")] = 1,
+    checkpointing: Annotated[bool, typer.Option("--checkpointing", help="Less memory, more time.")] = False,
+    precision: Annotated[str, typer.Option(help="bf16, fp32, or auto for the faster one.")] = "auto",
     rank: Annotated[int, typer.Option(help="Rank of the LoRA matrices.")] = 16,
     held_out: Annotated[float, typer.Option(help="Share of the dialogues to measure the loss on.")] = 0.1,
     rehearsals: Annotated[int, typer.Option(help="Labelled messages of data/nlu to answer with templates.")] = 400,
@@ -98,8 +107,8 @@ def generator(
 ) -> None:
     """Fine-tune the reply generator on the hand-written dialogues (a LoRA adapter of a few MB).
 
-    Half an hour to an hour on two idle cores. The running action server takes the new adapter when it is
-    started again.
+    Several GPUs: accelerate launch -m kefu.cli train generator. How long it took stands in the adapter's kefu.json.
+    The running action server takes the new adapter when it is started again.
     """
     from kefu.dataset.nlu import read_nlu
     from kefu.generation.guard import Guard
@@ -111,9 +120,16 @@ def generator(
     chosen = settings()
     arguments = GeneratorTrainingArguments(
         base=base or chosen.generator,
+        method=method,
+        start_from=start_from,
         epochs=epochs,
+        patience=patience,
+        minutes=minutes,
         learning_rate=learning_rate,
         batch_size=batch_size,
+        accumulate=accumulate,
+        checkpointing=checkpointing,
+        precision=precision,
         rank=rank,
         held_out=held_out,
         rehearsals=rehearsals,
