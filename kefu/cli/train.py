@@ -152,3 +152,60 @@ def generator(
         f"{out}: {card['replies']} replies, {card['rehearsals']} rehearsals, {card['passages']} passages; "
         f"held-out loss {card['held_out_loss']} on {card['held_out_replies']} replies; {card['seconds']:.0f} s."
     )
+
+
+@app.command()
+def preferences(
+    pairs: Annotated[
+        Path | None, typer.Option(help="A .jsonl of pairs. By default what `kefu feedback export` wrote.")
+    ] = None,
+    start_from: Annotated[str, typer.Option(help="Folder of the adapter to tune; empty takes KEFU_ADAPTER.")] = "",
+    out: Annotated[Path, typer.Option(help="Folder for the tuned adapter.")] = Path("var/adapter-preferences"),
+    data: Annotated[
+        list[Path] | None, typer.Option(help="Dialogues whose held-out tenth must stay well said; may be given often.")
+    ] = None,
+    beta: Annotated[float, typer.Option(help="How dear it is to leave the present adapter.")] = 0.1,
+    epochs: Annotated[int, typer.Option(help="Passes over the pairs.")] = 1,
+    learning_rate: Annotated[float, typer.Option(help="The peak of the schedule.")] = 2e-5,
+    least: Annotated[int, typer.Option(min=1, help="Fewer pairs are refused.")] = 50,
+    bound: Annotated[float, typer.Option(help="The most that the held-out loss may rise.")] = 0.05,
+    seed: Annotated[int, typer.Option(help="For the order.")] = 7,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 takes KEFU_THREADS.")] = 0,
+) -> None:
+    """Tune the generator on pairs of replies, one preferred to the other (DPO), from reviews and thumbs.
+
+    Writes a new adapter; the present one stays. Take it with KEFU_ADAPTER=FOLDER once `kefu evaluate generator` is
+    content with it. `kefu retrain` does all of this where KEFU_LEARN_PREFERENCES is set.
+    """
+    from kefu.dialogues import read_dialogues
+    from kefu.generation.adapter import held_out_by
+    from kefu.generation.examples import examples_of, split
+    from kefu.generation.preferences import PreferenceArguments, read_pairs, train_preferences
+    from kefu.settings import settings
+
+    chosen = settings()
+    start = start_from or chosen.adapter
+    arguments = PreferenceArguments(
+        beta=beta,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        least=least,
+        bound=bound,
+        seed=seed,
+        threads=threads or chosen.threads,
+    )
+    found = read_pairs(pairs or chosen.state_dir / "feedback" / "preferences.jsonl")
+    share, by = held_out_by(start)
+    examples = examples_of(read_dialogues(data or [chosen.data_dir / "dialogues"]))
+    held_out = split(examples, share, by)[1]
+    card = train_preferences(found, chosen.generator, Path(start), out, arguments, held_out)
+    told = card["preferences"]
+    losses = " -> ".join(f"{loss:.4f}" for loss in told["held_out_loss"] or ())
+    typer.echo(
+        f"{out}: {told['pairs']} pairs, margin {told['margin'][0]:.2f} -> {told['margin'][1]:.2f} nats; "
+        f"held-out loss {losses}; {told['seconds']:.0f} s."
+    )
+    if not told["kept"]:
+        typer.echo(
+            f"The held-out loss rose by more than {bound}: the present adapter speaks better. Do not take this one."
+        )
