@@ -83,6 +83,7 @@ class Settings:
         rasa_url: where the Rasa server's HTTP API listens.
         rasa_token: token of Rasa's HTTP API, where one is set.
         channel_secret: signs the customer token that a shop's own pages hand to the chat; at least 16 characters.
+        learn_preferences: `kefu retrain` also tunes the generator on pairs of replies that feedback prefers.
         demo: the chat page hands out a demo customer's token, so that orders can be tried without a login.
     """
 
@@ -101,6 +102,7 @@ class Settings:
     rasa_url: str = "http://127.0.0.1:5005"
     rasa_token: str = ""
     channel_secret: str = ""
+    learn_preferences: bool = False
     demo: bool = False
 
     @property
@@ -123,6 +125,7 @@ _CASTS: dict[str, Callable[[str], Any]] = {
     "compare_drafts": _share,
     "threads": _count,
     "device": _device,
+    "learn_preferences": _boolean,
     "demo": _boolean,
 }
 

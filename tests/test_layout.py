@@ -30,6 +30,8 @@ ALLOWED = {
     "kefu.strategy.network": {"torch"},
     "kefu.strategy.training": {"torch"},
     "kefu.generation.decoder": {"torch"},
+    "kefu.generation.optimisation": {"torch"},
+    "kefu.generation.prefix": {"torch"},
     "kefu.generation.training": {"torch", "transformers"},
     "kefu.rasa_bridge": set(HEAVY),
 }

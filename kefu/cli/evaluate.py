@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -92,6 +92,98 @@ def strategy(
         _show({**figures, "baselines": others} if beside else figures, as_json)
     else:
         _show({"strategy": figures, **others}, as_json)
+
+
+@app.command()
+def generator(
+    data: Annotated[list[Path] | None, typer.Option(help="Dialogues: files or folders; may be given often.")] = None,
+    adapter: Annotated[str, typer.Option(help="Its folder, or none; empty takes KEFU_ADAPTER.")] = "",
+    model: Annotated[Path, _MODEL] = Path("models"),
+    held_out: Annotated[
+        bool, typer.Option("--held-out/--all", help="The dialogues that the adapter was not trained on, or all.")
+    ] = True,
+    strategies: Annotated[
+        str, typer.Option(help="What drafts are asked for: all, or names with commas. By default as when serving.")
+    ] = "",
+    limit: Annotated[int | None, typer.Option(min=1, help="So many agent turns, drawn by the adapter's seed.")] = None,
+    deadline: Annotated[float, typer.Option(help="Seconds for a reply; 0 takes KEFU_REPLY_DEADLINE.")] = 0.0,
+    out: Annotated[Path | None, typer.Option(help="A .jsonl for the rows, to be read by a person.")] = None,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Whether the generator answers, keeps to the facts, does what the strategy says, and varies its words.
+
+    Requests are the agents' turns of dialogues. "model" is the share that it answered and no template, "grounded" that
+    of the numbers sent which facts, passages or the customer vouch for, "read_back" that of its replies off which the
+    strategy asked for is read (by --model's reader, which was trained on the humans' turns: their figure is a ceiling).
+    """
+    import random
+    from dataclasses import replace
+
+    from kefu.errors import SettingsError
+    from kefu.settings import settings
+
+    chosen = replace(settings(), adapter=adapter) if adapter else settings()
+    if chosen.generator == "none":
+        raise SettingsError("Setting 'KEFU_GENERATOR' has value 'none': there is no generator to measure.")
+    with stdout_kept(as_json):
+        from kefu.dialogues import read_dialogues
+        from kefu.evaluation.generator import bars, evaluate_generator, refusals
+        from kefu.generation import Guard, Responder, Templates
+        from kefu.generation.adapter import held_out_by
+        from kefu.generation.engine import load_engine
+        from kefu.generation.examples import examples_of, split
+        from kefu.simulation import load_strategy
+
+        reader = load_strategy(model).read_strategies
+        share, seed = held_out_by(chosen.adapter)
+        examples = examples_of(read_dialogues(data or [chosen.data_dir / "dialogues"]))
+        examples = split(examples, share, seed)[1] if held_out else examples
+        if limit is not None and limit < len(examples):
+            examples = random.Random(seed).sample(examples, limit)
+        engine, guard = load_engine(chosen), Guard.load(chosen.data_dir)
+        responder = Responder(engine, guard, Templates(), chosen.max_reply_tokens, _strategies(strategies))
+        say = _counted(len(examples))
+        figures, rows = evaluate_generator(examples, responder, reader, deadline or chosen.reply_deadline, say)
+    if out is not None:
+        lines = (json.dumps(row.as_dict(), ensure_ascii=False) for row in rows)
+        out.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    whole = {"figures": figures, "bars": bars(figures["all"]), "refused": refusals(rows)}
+    if as_json:
+        typer.echo(json.dumps(whole, ensure_ascii=False))
+        return
+    _show(_turned(figures), False)
+    _show(whole["bars"], False)
+    typer.echo("Left to templates: " + (", ".join(f"{why} {n}" for why, n in whole["refused"].items()) or "none"))
+
+
+def _strategies(names: str) -> frozenset[str]:
+    """Of a list with commas; empty for those that are served."""
+    from kefu.errors import SettingsError
+    from kefu.generation.responder import DRAFTED
+    from kefu.taxonomy import STRATEGIES
+
+    if not names:
+        return DRAFTED
+    wanted = frozenset(STRATEGIES) if names == "all" else frozenset(filter(None, map(str.strip, names.split(","))))
+    if unknown := sorted(wanted - set(STRATEGIES)):
+        raise SettingsError(f"'--strategies' has value {unknown[0]!r}; known are all, {', '.join(STRATEGIES)}.")
+    return wanted
+
+
+def _counted(whole: int) -> Callable[[int], None]:
+    """Says on stderr every 50 replies how many are written."""
+
+    def say(done: int) -> None:
+        if done % 50 == 0:
+            typer.echo(f"{done} of {whole} replies", err=True)
+
+    return say
+
+
+def _turned(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
+    """A line for each figure: there are more figures than a terminal has columns for."""
+    names = dict.fromkeys(name for group in figures.values() for name in group)
+    return {name: {key: group.get(name) for key, group in figures.items()} for name in names}
 
 
 @app.command()

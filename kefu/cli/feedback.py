@@ -202,18 +202,27 @@ def export(
     """Writes everything reviewed as training data that `kefu retrain` (and `rasa train`) reads.
 
     One customer cannot fill the training data: what is above her share waits until others have given more. Replies with
-    numbers that no fact proves are refused, and you are told where a review contradicts data/nlu.
+    numbers that no fact proves are refused, and you are told where a review contradicts data/nlu. Pairs of replies, one
+    preferred to the other, go to preferences.jsonl for `kefu train preferences`.
     """
     from kefu.feedback import Limits, gather, write
+    from kefu.feedback.pairs import FILE, preference_pairs, write_pairs
     from kefu.settings import settings
 
-    made = gather(_store(), settings().data_dir, Limits(max_per_sender, max_share))
-    files = write(made, out or settings().state_dir / "feedback")
+    store, data, limits = _store(), settings().data_dir, Limits(max_per_sender, max_share)
+    folder = out or settings().state_dir / "feedback"
+    made, found = gather(store, data, limits), preference_pairs(store, data, limits)
+    files = write(made, folder)
+    (folder / FILE).unlink(missing_ok=True)
+    if found.pairs:
+        write_pairs(found.pairs, folder / FILE)
+        files.append(folder / FILE)
     if as_json:
-        typer.echo(json.dumps({**made.as_dict(), "files": [str(f) for f in files]}, ensure_ascii=False))
+        pairs = {"pairs": len(found.pairs), "pairs_refused": found.refused}
+        typer.echo(json.dumps({**made.as_dict(), **pairs, "files": [str(f) for f in files]}, ensure_ascii=False))
         return
-    typer.echo(f"{len(made.examples)} examples, {len(made.dialogues)} dialogues.")
-    for line in tell(made.as_dict()):
+    typer.echo(f"{len(made.examples)} examples, {len(made.dialogues)} dialogues, {len(found.pairs)} pairs of replies.")
+    for line in [*tell(made.as_dict()), *(f"refused: {text}" for text in found.refused)]:
         typer.echo(line)
     for file in files:
         typer.echo(f"wrote {file}")

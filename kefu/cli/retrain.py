@@ -14,6 +14,7 @@ import json
 import shlex
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -80,20 +81,24 @@ def command(
         if generator:
             _train_generator(generator_command(plan))
             outcome.notes.append("The generator was trained.")
+        if chosen.learn_preferences and chosen.adapter not in ("", "none"):
+            from kefu.feedback.tuning import tune
+
+            outcome.notes.append(tune(store, plan, Path(chosen.adapter), _train_generator))
     if as_json:
         typer.echo(json.dumps(outcome.as_dict(), ensure_ascii=False))
         return
     _show(outcome, plan, dry_run)
 
 
-def _train_generator(arguments: list[str]) -> None:
+def _train_generator(arguments: Sequence[str]) -> None:
     from kefu.errors import ModelError
 
     code = "from kefu.cli import main; main()"
     # Its progress goes to stderr, where --json does not look.
     done = subprocess.run([sys.executable, "-c", code, *arguments], stdout=sys.stderr, check=False)
     if done.returncode != 0:
-        raise ModelError(f"`kefu train generator` failed ({done.returncode}); its messages stand above.")
+        raise ModelError(f"`kefu {' '.join(arguments[:2])}` failed ({done.returncode}); its messages stand above.")
 
 
 def _show(outcome: Outcome, plan: Plan, dry_run: bool) -> None:

@@ -86,9 +86,18 @@ def generator(
     data: Annotated[list[Path] | None, typer.Option(help="Dialogues: files or folders; may be given often.")] = None,
     out: Annotated[Path, typer.Option(help="Folder for the adapter.")] = Path("actions/adapter"),
     base: Annotated[str, typer.Option(help="bundled:NAME, a hub id or a folder; empty takes KEFU_GENERATOR.")] = "",
+    method: Annotated[str, typer.Option(help="lora, adalora, prefix, or full for every weight.")] = "lora",
+    start_from: Annotated[str, typer.Option(help="Folder of an adapter to go on from.")] = "",
     epochs: Annotated[int, typer.Option(help="Passes over the replies; the best state is kept.")] = 1,
-    learning_rate: Annotated[float, typer.Option(help="The peak of the schedule.")] = 4e-4,
-    batch_size: Annotated[int, typer.Option(help="Replies to a step.")] = 8,
+    patience: Annotated[int, typer.Option(help="Checks (four an epoch) without a better one, then it stops.")] = 4,
+    minutes: Annotated[float, typer.Option(help="Then it stops at the best so far; 0 for no limit.")] = 0.0,
+    learning_rate: Annotated[
+        float, typer.Option(help="The peak of the schedule; about 5e-5 for full, 1e-2 for prefix.")
+    ] = 4e-4,
+    batch_size: Annotated[int, typer.Option(help="Replies to a forward pass.")] = 8,
+    accumulate: Annotated[int, typer.Option(help="Forward passes to a step.")] = 1,
+    checkpointing: Annotated[bool, typer.Option("--checkpointing", help="Less memory, more time.")] = False,
+    precision: Annotated[str, typer.Option(help="bf16, fp32, or auto for the faster one.")] = "auto",
     rank: Annotated[int, typer.Option(help="Rank of the LoRA matrices.")] = 16,
     held_out: Annotated[float, typer.Option(help="Share of the dialogues to measure the loss on.")] = 0.1,
     rehearsals: Annotated[int, typer.Option(help="Labelled messages of data/nlu to answer with templates.")] = 400,
@@ -98,8 +107,8 @@ def generator(
 ) -> None:
     """Fine-tune the reply generator on the hand-written dialogues (a LoRA adapter of a few MB).
 
-    Half an hour to an hour on two idle cores. The running action server takes the new adapter when it is
-    started again.
+    Several GPUs: accelerate launch -m kefu.cli train generator. How long it took stands in the adapter's kefu.json.
+    The running action server takes the new adapter when it is started again.
     """
     from kefu.dataset.nlu import read_nlu
     from kefu.generation.guard import Guard
@@ -111,9 +120,16 @@ def generator(
     chosen = settings()
     arguments = GeneratorTrainingArguments(
         base=base or chosen.generator,
+        method=method,
+        start_from=start_from,
         epochs=epochs,
+        patience=patience,
+        minutes=minutes,
         learning_rate=learning_rate,
         batch_size=batch_size,
+        accumulate=accumulate,
+        checkpointing=checkpointing,
+        precision=precision,
         rank=rank,
         held_out=held_out,
         rehearsals=rehearsals,
@@ -166,3 +182,60 @@ def value(
     figures = model.accuracy(list(read_dialogues([held_out or chosen.data_dir / "heldout" / "dialogues.yml"])))
     for name, figure in figures.items():
         typer.echo(f"{name:16} {figure:.4g}")
+
+
+@app.command()
+def preferences(
+    pairs: Annotated[
+        Path | None, typer.Option(help="A .jsonl of pairs. By default what `kefu feedback export` wrote.")
+    ] = None,
+    start_from: Annotated[str, typer.Option(help="Folder of the adapter to tune; empty takes KEFU_ADAPTER.")] = "",
+    out: Annotated[Path, typer.Option(help="Folder for the tuned adapter.")] = Path("var/adapter-preferences"),
+    data: Annotated[
+        list[Path] | None, typer.Option(help="Dialogues whose held-out tenth must stay well said; may be given often.")
+    ] = None,
+    beta: Annotated[float, typer.Option(help="How dear it is to leave the present adapter.")] = 0.1,
+    epochs: Annotated[int, typer.Option(help="Passes over the pairs.")] = 1,
+    learning_rate: Annotated[float, typer.Option(help="The peak of the schedule.")] = 2e-5,
+    least: Annotated[int, typer.Option(min=1, help="Fewer pairs are refused.")] = 50,
+    bound: Annotated[float, typer.Option(help="The most that the held-out loss may rise.")] = 0.05,
+    seed: Annotated[int, typer.Option(help="For the order.")] = 7,
+    threads: Annotated[int, typer.Option(help="CPU threads; 0 takes KEFU_THREADS.")] = 0,
+) -> None:
+    """Tune the generator on pairs of replies, one preferred to the other (DPO), from reviews and thumbs.
+
+    Writes a new adapter; the present one stays. Take it with KEFU_ADAPTER=FOLDER once `kefu evaluate generator` is
+    content with it. `kefu retrain` does all of this where KEFU_LEARN_PREFERENCES is set.
+    """
+    from kefu.dialogues import read_dialogues
+    from kefu.generation.adapter import held_out_by
+    from kefu.generation.examples import examples_of, split
+    from kefu.generation.preferences import PreferenceArguments, read_pairs, train_preferences
+    from kefu.settings import settings
+
+    chosen = settings()
+    start = start_from or chosen.adapter
+    arguments = PreferenceArguments(
+        beta=beta,
+        epochs=epochs,
+        learning_rate=learning_rate,
+        least=least,
+        bound=bound,
+        seed=seed,
+        threads=threads or chosen.threads,
+    )
+    found = read_pairs(pairs or chosen.state_dir / "feedback" / "preferences.jsonl")
+    share, by = held_out_by(start)
+    examples = examples_of(read_dialogues(data or [chosen.data_dir / "dialogues"]))
+    held_out = split(examples, share, by)[1]
+    card = train_preferences(found, chosen.generator, Path(start), out, arguments, held_out)
+    told = card["preferences"]
+    losses = " -> ".join(f"{loss:.4f}" for loss in told["held_out_loss"] or ())
+    typer.echo(
+        f"{out}: {told['pairs']} pairs, margin {told['margin'][0]:.2f} -> {told['margin'][1]:.2f} nats; "
+        f"held-out loss {losses}; {told['seconds']:.0f} s."
+    )
+    if not told["kept"]:
+        typer.echo(
+            f"The held-out loss rose by more than {bound}: the present adapter speaks better. Do not take this one."
+        )

@@ -86,7 +86,7 @@ def gather(store: ReviewStore, data: Path, limits: Limits | None = None) -> Expo
     made = Export()
     reviewed = store.items([ACCEPTED, CORRECTED], by_priority=False)
     made.items, made.held_back = limited(reviewed, limits or Limits())
-    secret = _held_out_texts(data / "heldout")
+    secret = held_out_texts(data / "heldout")
     clean = [i for i in made.items if folded(i.text) not in secret]
     made.held_out = [f"item {i.id}: {i.text!r}" for i in made.items if folded(i.text) in secret]
     made.items = clean
@@ -174,7 +174,7 @@ def _said(labels: tuple[str, str | None]) -> str:
     return ", ".join(label or "no emotion" for label in labels)
 
 
-def _held_out_texts(folder: Path) -> frozenset[str]:
+def held_out_texts(folder: Path) -> frozenset[str]:
     """The folded messages of customers in the held-out sets, short ones aside."""
     texts: set[str] = set()
     for file in sorted(folder.glob("*.jsonl")) if folder.is_dir() else ():

@@ -1,6 +1,6 @@
 """The adapter's folder: its card, its notice, and the checks before it is loaded.
 
-adapter_config.json  adapter_model.safetensors      as peft writes them
+adapter_config.json  adapter_model.safetensors      as peft writes them; a whole model where all weights were trained
 kefu.json                                           prompt version, base model, data, loss
 NOTICE                                              of the base model's licence
 """
@@ -16,6 +16,7 @@ from kefu.generation.prompt import PROMPT_VERSION
 
 CARD = "kefu.json"
 WEIGHTS = "adapter_model.safetensors"
+_FILES = {"full": ("model.safetensors", "config.json")}
 _RETRAIN = "Train it again: kefu train generator --out {folder}"
 _GEMMA = "Gemma is provided under and subject to the Gemma Terms of Use found at ai.google.dev/gemma/terms\n"
 
@@ -24,7 +25,8 @@ def write_card(folder: Path, base: str, card: dict[str, Any]) -> dict[str, Any]:
     """Writes ``kefu.json`` and ``NOTICE`` and gives back the whole card."""
     whole = {"prompt_version": PROMPT_VERSION, "base": base, **card}
     (folder / CARD).write_text(json.dumps(whole, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
-    changed = f"Modified: a LoRA adapter for {base}, fine-tuned on hand-written customer-service dialogues.\n"
+    kind = {"lora": "a LoRA adapter for", "full": "all weights of"}.get(method_of(whole), "an adapter for")
+    changed = f"Modified: {kind} {base}, fine-tuned on hand-written customer-service dialogues.\n"
     (folder / "NOTICE").write_text((_GEMMA if "gemma" in base.lower() else "") + changed, encoding="utf-8")
     return whole
 
@@ -37,14 +39,17 @@ def check_adapter(folder: Path, base: str) -> dict[str, Any]:
         ModelCorrupt: it lacks files, or was trained for another prompt or another base model.
     """
     mend = _RETRAIN.format(folder=folder)
-    if not (folder / WEIGHTS).is_file() or not (folder / "adapter_config.json").is_file():
-        raise ModelNotFound(
-            f"There is no adapter in {str(folder)!r}. {mend}, or set KEFU_ADAPTER=none for the bare model."
-        )
+    absent = ModelNotFound(
+        f"There is no adapter in {str(folder)!r}. {mend}, or set KEFU_ADAPTER=none for the bare model."
+    )
+    if not (folder / WEIGHTS).is_file() and not (folder / "model.safetensors").is_file():
+        raise absent
     try:
         card: dict[str, Any] = json.loads((folder / CARD).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         raise ModelCorrupt(f"{folder / CARD} cannot be read. {mend}") from None
+    if not all((folder / name).is_file() for name in _FILES.get(method_of(card), (WEIGHTS, "adapter_config.json"))):
+        raise absent
     if card.get("prompt_version") != PROMPT_VERSION:
         raise ModelCorrupt(
             f"The adapter in {str(folder)!r} was trained with prompt version {card.get('prompt_version')!r}, "
@@ -56,3 +61,17 @@ def check_adapter(folder: Path, base: str) -> dict[str, Any]:
             f"or set KEFU_GENERATOR={card.get('base')}"
         )
     return card
+
+
+def method_of(card: dict[str, Any]) -> str:
+    """How the adapter was trained, see kefu.generation.methods."""
+    return str(card.get("arguments", {}).get("method", "lora"))
+
+
+def held_out_by(adapter: str) -> tuple[float, int]:
+    """(share, seed) by which an adapter's training held dialogues out; the defaults where there is no card."""
+    try:
+        arguments = json.loads((Path(adapter) / CARD).read_text(encoding="utf-8")).get("arguments", {})
+    except (OSError, ValueError):
+        arguments = {}
+    return float(arguments.get("held_out") or 0.1), int(arguments.get("seed", 7))

@@ -55,8 +55,9 @@ class CausalDecoder:
         from transformers import DynamicCache
 
         # Without the model's config it keeps every token, for layers with a sliding window too, so it can be cropped.
-        self._cache, self._length = DynamicCache(), len(ids)
+        self._cache = DynamicCache()
         self._first = self._forward(ids)
+        self._length = self._cache.get_seq_length()  # a prefix counts as well
         return self._first
 
     @torch.inference_mode()

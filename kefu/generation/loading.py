@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kefu.errors import ModelCorrupt
-from kefu.generation.adapter import check_adapter
+from kefu.generation.adapter import check_adapter, method_of
 from kefu.pretrained import resolve
 
 
@@ -31,21 +31,26 @@ def load_base(name: str, dtype: Any) -> tuple[Any, Any]:
 
 
 def load_merged(name: str, adapter: Path | None, dtype: Any) -> tuple[Any, Any]:
-    """(model, tokenizer) with the adapter's weights added to the base model's.
+    """(model, tokenizer) with the adapter's weights added to the base model's, in their place, or before its prompts.
 
     Raises:
         ModelNotFound, ModelCorrupt: of the base model or of the adapter.
     """
     resolve(name)
-    if adapter is not None:
-        check_adapter(adapter, name)
+    method = method_of(check_adapter(adapter, name)) if adapter is not None else "none"
+    if adapter is None or method == "full":
+        return load_base(name if adapter is None else str(adapter), dtype)
     model, tokenizer = load_base(name, dtype)
-    if adapter is None:
-        return model, tokenizer
     from peft import PeftModel
 
     try:
-        merged: Any = PeftModel.from_pretrained(model, str(adapter)).merge_and_unload()
+        tuned: Any = PeftModel.from_pretrained(model, str(adapter))
+        if method == "prefix":
+            from kefu.generation.prefix import PrefixedModel
+
+            merged: Any = PrefixedModel(tuned)
+        else:
+            merged = tuned.merge_and_unload()
     except Exception as error:
         raise ModelCorrupt(
             f"The adapter in {str(adapter)!r} does not load: {type(error).__name__}: {error}. "

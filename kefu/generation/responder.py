@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Collection
 from functools import lru_cache
 
 from kefu.errors import DeadlineExceeded, KefuError
@@ -27,28 +28,46 @@ _STATING = frozenset({"inform", "resolve"})
 # What a draft is asked for: statements that facts and passages prove. The bundled 270M model words these well; where it
 # has only the customer's feeling to go by it stumbles, and an awkward apology hurts more than a hand-written one.
 DRAFTED = frozenset({"inform", "suggest"})
+# Drafts of these have to draw on a fact or a passage; the others may speak of nothing but the conversation.
+_SOURCED = frozenset({"inform", "suggest", "resolve"})
 # Least share of a draft's character pairs that its facts and passages hold.
 _SHARED_WORDS = 0.5
 _LAST_RESORT = "请稍等，我看一下。"
 
 
 class Responder:
-    """Writes replies. Safe to share between threads; without an engine it serves templates."""
+    """Writes replies. Safe to share between threads; without an engine it serves templates.
 
-    def __init__(self, engine: Engine | None, guard: Guard, templates: Templates, max_tokens: int = 64) -> None:
+    Args:
+        drafted: strategies that the engine is asked for drafts of.
+    """
+
+    def __init__(
+        self,
+        engine: Engine | None,
+        guard: Guard,
+        templates: Templates,
+        max_tokens: int = 64,
+        drafted: Collection[str] = DRAFTED,
+    ) -> None:
         self._engine, self._guard, self._templates, self._max_tokens = engine, guard, templates, max_tokens
+        self._drafted = frozenset(drafted)
 
     @property
     def guard(self) -> Guard:
         """The guard, whose counts tell how often each reason was given."""
         return self._guard
 
+    def drafts_for(self, request: ReplyRequest) -> bool:
+        """Whether the engine is asked for a draft."""
+        return self._engine is not None and drafts_for(request, self._drafted)
+
     def reply(self, request: ReplyRequest) -> Reply:
         """A reply within the request's deadline. Never raises."""
         began = time.monotonic()
         refused: list[str] = []
         text = None
-        if self._engine is not None and drafts_for(request):
+        if self._engine is not None and drafts_for(request, self._drafted):
             text = self._draft(self._engine, request, began + request.deadline - _RESERVE, refused)
         source = "model" if text else "template"
         if not text:
@@ -89,18 +108,19 @@ class Responder:
             return _LAST_RESORT
 
 
-def drafts_for(request: ReplyRequest) -> bool:
+def drafts_for(request: ReplyRequest, drafted: Collection[str] = DRAFTED) -> bool:
     """Whether a model may write this reply; the rest is answered in hand-written words."""
     if request.intent in HAND_WRITTEN or not last_words(request.turns) or writes_english(request.turns):
         return False
     if request.strategy in _STATING and request.outcome in _FAILED:
         return False
-    return request.strategy in DRAFTED and bool(short_facts(request.facts) or passage_texts(request))
+    sourced = request.strategy not in _SOURCED or bool(short_facts(request.facts) or passage_texts(request))
+    return request.strategy in drafted and sourced
 
 
 def _draws_on_sources(draft: str, text: str, request: ReplyRequest) -> bool:
     """Whether a draft names a fact or says most in its passages' words; what a small model adds is mostly wrong."""
-    if "{" in draft:
+    if "{" in draft or request.strategy not in _SOURCED:
         return True
     own = bigrams(text)
     sources = " ".join([*passage_texts(request)[:MAX_PASSAGES], *short_facts(request.facts).values()])

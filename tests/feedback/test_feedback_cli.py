@@ -61,7 +61,9 @@ def test_the_loop_by_hand(harvested: TrackerStore) -> None:
     assert (item["status"], item["reviewer"], item["reviewed_intent"]) == ("corrected", "李", "ask_refund_status")
     exported = json.loads(run("feedback", "export", "--json").stdout)
     assert (exported["examples"], exported["dialogues"], exported["better_replies"]) == (1, 1, 1)
-    assert exported["files"] == ["var/feedback/nlu/feedback.yml", "var/feedback/dialogues/feedback.yml"]
+    files = ["nlu/feedback.yml", "dialogues/feedback.yml", "preferences.jsonl"]
+    assert exported["files"] == [f"var/feedback/{name}" for name in files]
+    assert exported["pairs"] == 1
     assert "1 examples, 1 dialogues." in run("feedback", "export").stdout
     assert "[corrected]" in run("feedback", "list", "--status", "corrected").stdout
 

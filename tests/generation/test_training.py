@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import random
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -13,17 +14,16 @@ torch = pytest.importorskip("torch")
 from kefu.errors import DataError, ModelCorrupt, ModelNotFound, NotFound, SettingsError  # noqa: E402
 from kefu.generation.adapter import check_adapter, write_card  # noqa: E402
 from kefu.generation.loading import load_base, load_merged  # noqa: E402
-from kefu.generation.training import (  # noqa: E402
+from kefu.generation.optimisation import (  # noqa: E402
     Encoded,
-    GeneratorTrainingArguments,
     MasterWeights,
     batches,
     encode,
     held_out_loss,
     rate,
     reply_loss,
-    train_generator,
 )
+from kefu.generation.training import GeneratorTrainingArguments, train_generator  # noqa: E402
 
 
 @pytest.fixture(scope="module")
@@ -179,7 +179,10 @@ def test_the_rate_warms_up_and_falls_to_a_tenth():
     assert rates[100] == pytest.approx(0.1)
 
 
-@pytest.mark.parametrize(("name", "value"), [("epochs", 0), ("learning_rate", -1), ("held_out", 1.0), ("rank", 0)])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("epochs", 0), ("learning_rate", -1), ("held_out", 1.0), ("rank", 0), ("method", "ia3"), ("precision", "int4")],
+)
 def test_arguments_are_checked(name, value):
     with pytest.raises(SettingsError, match=f"{name}.*{value}"):
         GeneratorTrainingArguments(**{name: value})
@@ -191,3 +194,85 @@ def test_too_little_data_and_none_are_named(tiny_gemma, tmp_path):
         train_generator([tmp_path / "nowhere"], tmp_path / "out", arguments)
     with pytest.raises(DataError, match="too few"):
         train_generator([tmp_path], tmp_path / "out", arguments)
+
+
+@pytest.fixture(scope="module")
+def methods(tiny_gemma, dialogues, tmp_path_factory):
+    """{method: (folder, card)} of a short training by each method but lora."""
+    made = {}
+    for method, rate_, more in (
+        ("adalora", 5e-2, {"accumulate": 2, "precision": "bf16"}),
+        ("prefix", 5e-2, {"precision": "fp32"}),
+        ("full", 5e-3, {"precision": "bf16", "checkpointing": True}),
+    ):
+        out = tmp_path_factory.mktemp(method)
+        arguments = GeneratorTrainingArguments(
+            base=str(tiny_gemma), method=method, epochs=16, checks=1, patience=16, learning_rate=rate_, batch_size=3,
+            rank=4, prefix_tokens=4, held_out=0.25, threads=1, **more,
+        )  # fmt: skip
+        made[method] = (out, train_generator([dialogues], out, arguments, report=lambda line: None))
+    return made
+
+
+@pytest.mark.parametrize("method", ["adalora", "prefix", "full"])
+def test_every_method_learns_and_is_served(methods, tiny_gemma, dialogues, method):
+    from kefu.generation.decoder import CausalDecoder, GemmaDecoder, decoder_for
+
+    out, card = methods[method]
+    history = card["history"]
+    assert history[-1]["loss"] < history[0]["loss"] - 0.1
+    assert check_adapter(out, str(tiny_gemma))["arguments"]["method"] == method
+    model, tokenizer = load_merged(str(tiny_gemma), out, torch.float32)
+    plain, _ = load_base(str(tiny_gemma), torch.float32)
+    decoder = decoder_for(model.eval())
+    assert isinstance(decoder, CausalDecoder if method == "prefix" else GemmaDecoder)
+    item = encode(tokenizer, "客户：钱呢\n【退款进度|焦急】信息传达：", "退款在路上。")
+
+    def likelihood(of):
+        logits = [of.prefill(item.ids[: item.start]), *(of.step(t) for t in item.ids[item.start : -1])]
+        return sum(float(row.log_softmax(-1)[t]) for row, t in zip(logits, item.ids[item.start :]))
+
+    # a prefix is out of sight for most layers of the tiny model, whose window is 16 tokens
+    assert likelihood(decoder) > likelihood(decoder_for(plain.eval())) + (0.3 if method == "prefix" else 1)
+    first = decoder.prefill(item.ids[: item.start])
+    after = decoder.step(item.ids[item.start])
+    decoder.rewind()
+    assert torch.allclose(decoder.step(item.ids[item.start]), after, atol=1e-4) and not torch.equal(first, after)
+
+
+def test_a_prefix_is_served_as_it_was_trained(methods, tiny_gemma):
+    from peft import PeftModel
+
+    out, _ = methods["prefix"]
+    plain, tokenizer = load_base(str(tiny_gemma), torch.float32)
+    tuned = PeftModel.from_pretrained(plain, str(out)).eval()
+    item = encode(tokenizer, "客户：钱呢\n信息传达：", "退款在路上。")
+    loss = held_out_loss(tuned, [item], 1, 0)
+    served, _ = load_merged(str(tiny_gemma), out, torch.float32)
+    from transformers import DynamicCache
+
+    with torch.no_grad():
+        logits = served(torch.tensor([item.ids]), past_key_values=DynamicCache(), use_cache=True).logits[0]
+    target = torch.tensor(item.ids[item.start :])
+    own = torch.nn.functional.cross_entropy(logits[item.start - 1 : -1], target)
+    assert float(own) == pytest.approx(loss, rel=1e-3)
+
+
+def test_a_training_goes_on_from_an_adapter_and_must_beat_it(trained, tiny_gemma, dialogues, tmp_path):
+    before, card, _, arguments = trained
+    go_on = replace(arguments, start_from=str(before), epochs=1, learning_rate=1e-9, precision="fp32")
+    after = train_generator([dialogues], tmp_path, go_on, report=lambda line: None)
+    assert after["history"][0]["epoch"] == 0
+    assert after["held_out_loss"] == pytest.approx(card["held_out_loss"], abs=0.05)
+    assert check_adapter(tmp_path, str(tiny_gemma))
+    with pytest.raises(SettingsError, match=r"is lora: give --method lora"):
+        train_generator([dialogues], tmp_path / "x", replace(go_on, method="full"))
+
+
+def test_a_time_budget_ends_the_training_with_what_is_best(tiny_gemma, dialogues, tmp_path):
+    arguments = GeneratorTrainingArguments(
+        base=str(tiny_gemma), epochs=500, checks=1, held_out=0.25, threads=1, minutes=0.01, rank=4
+    )
+    card = train_generator([dialogues], tmp_path, arguments, report=lambda line: None)
+    assert card["stopped"] == "minutes" and card["history"][-1]["epoch"] < 500
+    assert check_adapter(tmp_path, str(tiny_gemma))
