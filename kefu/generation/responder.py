@@ -6,7 +6,7 @@ import logging
 import time
 from functools import lru_cache
 
-from kefu.errors import DeadlineExceeded, KefuError
+from kefu.errors import DeadlineExceeded, KefuError, Unavailable
 from kefu.generation.engine import Engine, LowConfidence
 from kefu.generation.guard import Guard, writes_english
 from kefu.generation.prompt import MAX_PASSAGES, PASSAGE_STRATEGIES, format_prompt, passage_texts, short_facts
@@ -43,6 +43,11 @@ class Responder:
         """The guard, whose counts tell how often each reason was given."""
         return self._guard
 
+    @property
+    def engine(self) -> Engine | None:
+        """What writes the drafts; None where templates answer alone."""
+        return self._engine
+
     def reply(self, request: ReplyRequest) -> Reply:
         """A reply within the request's deadline. Never raises."""
         began = time.monotonic()
@@ -73,6 +78,9 @@ class Responder:
             refused.append("deadline")
         except LowConfidence:
             refused.append("unsure")
+        except Unavailable as error:
+            logger.debug("No draft, the template is sent: %s", error)
+            refused.append("unavailable")
         except KefuError as error:
             logger.warning("No draft, the template is sent: %s", error)
             refused.append("error")
@@ -107,6 +115,16 @@ def _draws_on_sources(draft: str, text: str, request: ReplyRequest) -> bool:
     return len(own & bigrams(sources)) >= _SHARED_WORDS * len(own)
 
 
+def _load_engine(settings: Settings) -> Engine:
+    if settings.generator.startswith(("http://", "https://")):
+        from kefu.generation.http_engine import load_http_engine
+
+        return load_http_engine(settings)
+    from kefu.generation.engine import load_engine
+
+    return load_engine(settings)
+
+
 @lru_cache(maxsize=4)
 def load_responder(settings: Settings) -> Responder:
     """The responder that the settings ask for; the model is loaded once in a process.
@@ -119,9 +137,7 @@ def load_responder(settings: Settings) -> Responder:
         logger.info("KEFU_GENERATOR is none: replies come from templates alone.")
     else:
         try:
-            from kefu.generation.engine import load_engine
-
-            engine = load_engine(settings)
+            engine = _load_engine(settings)
         except KefuError as error:
             logger.error("Replies come from templates alone: %s", error)
         except Exception as error:
