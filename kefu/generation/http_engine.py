@@ -12,8 +12,9 @@ import json
 import logging
 import threading
 import time
-from collections.abc import AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, Coroutine
 from concurrent.futures import TimeoutError as Late
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Any, TypeVar
@@ -127,7 +128,12 @@ class HttpEngine:
 
     def close(self) -> None:
         """Ends the connections and the thread."""
-        self._do(self._client.aclose(), 5.0)
+
+        async def end() -> None:
+            await self._client.aclose()
+            await self._loop.shutdown_asyncgens()
+
+        self._do(end(), 5.0)
         self._loop.call_soon_threadsafe(self._loop.stop)
 
     def _do(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
@@ -227,13 +233,13 @@ class HttpEngine:
                 if response.status_code == 404:
                     self._found_model = ""  # another one may have taken its place
                 raise self._refused(response)
-            lines = _events(response)
-            while not draft.complete and len(draft.text) < _MOST_CHARACTERS:
-                try:
-                    data = await asyncio.wait_for(lines.__anext__(), _left(deadline if draft.text else begun))
-                except StopAsyncIteration:
-                    break
-                self._take(data, draft)
+            async with aclosing(_events(response)) as events:
+                while not draft.complete and len(draft.text) < _MOST_CHARACTERS:
+                    try:
+                        data = await asyncio.wait_for(events.__anext__(), _left(deadline if draft.text else begun))
+                    except StopAsyncIteration:
+                        break
+                    self._take(data, draft)
         finally:
             await response.aclose()  # which also tells the server to stop writing
 
@@ -348,14 +354,15 @@ def _seconds(retry_after: str) -> float:
         return 0.0
 
 
-async def _events(response: httpx.Response) -> AsyncIterator[str]:
+async def _events(response: httpx.Response) -> AsyncGenerator[str, None]:
     """The data of a stream's events, or the whole body of a server that does not stream."""
     if response.headers.get("content-type", "").startswith("application/json"):
         yield (await response.aread()).decode("utf-8", "replace")
         return
-    async for line in response.aiter_lines():
-        if line.startswith("data:"):
-            yield line[5:].strip()
+    async with aclosing(response.aiter_lines()) as lines:  # type: ignore[type-var]
+        async for line in lines:
+            if line.startswith("data:"):
+                yield line[5:].strip()
 
 
 def _surprises(logprobs: Any) -> list[float]:

@@ -208,8 +208,8 @@ def test_a_slow_first_token_is_not_waited_for_to_the_end(server, engine):
     server.script = [stream(20.0, chunk("好的。", "stop"))]
     began = time.monotonic()
     with pytest.raises(DeadlineExceeded):
-        write(engine(), 4.0)
-    assert 2.7 < time.monotonic() - began < 3.9
+        write(engine(), 6.0)
+    assert 4.0 < time.monotonic() - began < 5.9
 
 
 def test_a_stall_in_the_middle_gives_what_was_finished(server, engine):
