@@ -15,6 +15,7 @@ from actions import resources
 from actions.guard import guarded
 from actions.send import send
 from actions.turn import FORM, Turn
+from kefu import metrics
 from kefu.settings import settings
 
 logger = logging.getLogger(__name__)
@@ -42,6 +43,7 @@ class ActionReply(Action):
         turn = Turn(tracker)
         started = time.monotonic()
         reply = await self._reply(turn, started)
+        metrics.count_reply(reply.source, _strategy(turn), time.monotonic() - started, reply.refused)
         scores = turn.slot("strategy_scores") or {}
         send(
             dispatcher,
@@ -66,8 +68,10 @@ class ActionReply(Action):
                 loop.run_in_executor(resources.reply_threads, write, turn, started), timeout=wait
             )
         except asyncio.TimeoutError:
+            metrics.errors.labels("late_reply").inc()
             logger.warning("No reply after %.1f s in conversation %r, the template is sent.", wait, turn.sender_id)
         except Exception:
+            metrics.errors.labels("reply").inc()
             logger.exception("The reply of conversation %r could not be written.", turn.sender_id)
         return await asyncio.to_thread(write_from_template, turn)
 
@@ -133,5 +137,6 @@ def passages(turn: Turn) -> list[Any]:
         retriever = resources.retriever.ready()
         return [passage for passage, _ in retriever.search(query, intent, PASSAGES)] if retriever and query else []
     except Exception:
+        metrics.errors.labels("knowledge").inc()
         logger.exception("The knowledge could not be searched for conversation %r.", turn.sender_id)
         return []

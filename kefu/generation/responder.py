@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
+from kefu import metrics
 from kefu.errors import DeadlineExceeded, KefuError, Unavailable
 from kefu.generation.engine import Engine, LowConfidence
 from kefu.generation.guard import Guard, writes_english
@@ -68,7 +71,8 @@ class Responder:
         try:
             prompt = format_prompt(request)
             for seed in _SEEDS:
-                draft = engine.generate(prompt, self._max_tokens, deadline, seed)
+                with _timed():
+                    draft = engine.generate(prompt, self._max_tokens, deadline, seed)
                 verdict = self._guard.check(draft, request)
                 if verdict.passed and _draws_on_sources(draft, verdict.text, request):
                     return verdict.text
@@ -95,6 +99,26 @@ class Responder:
         except Exception:
             logger.exception("No template for strategy %r.", request.strategy)
             return _LAST_RESORT
+
+
+@contextmanager
+def _timed() -> Iterator[None]:
+    """Counts what a draft took, by how it ended."""
+    began, outcome = time.monotonic(), "error"
+    try:
+        yield
+        outcome = "written"
+    except DeadlineExceeded:
+        outcome = "deadline"
+        raise
+    except LowConfidence:
+        outcome = "unsure"
+        raise
+    except Unavailable:
+        outcome = "unavailable"
+        raise
+    finally:
+        metrics.engine_seconds.labels(outcome).observe(time.monotonic() - began)
 
 
 def drafts_for(request: ReplyRequest) -> bool:
