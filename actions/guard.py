@@ -13,6 +13,7 @@ from rasa_sdk.executor import CollectingDispatcher
 
 from actions.send import send
 from actions.turn import Turn
+from kefu import metrics
 
 logger = logging.getLogger(__name__)
 Events = list[dict[str, Any]]
@@ -43,6 +44,7 @@ def guarded(deadline: float, speaks: bool = False, otherwise: Callable[[], Event
                 )
             except Exception:
                 logger.exception("%s failed in conversation %r.", self.name(), tracker.sender_id)
+            metrics.errors.labels(self.name()).inc()
             if speaks and not dispatcher.messages:
                 send(dispatcher, APOLOGY[Turn(tracker).language], strategy="other", source="template")
             return otherwise()

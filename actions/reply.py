@@ -16,6 +16,7 @@ from actions.compare import Answer, compared, stage_with
 from actions.guard import guarded
 from actions.send import send
 from actions.turn import FORM, Turn
+from kefu import metrics
 from kefu.settings import settings
 
 logger = logging.getLogger(__name__)
@@ -44,6 +45,7 @@ class ActionReply(Action):
         started = time.monotonic()
         answer = await self._reply(turn, started)
         reply, swapped = answer.reply, answer.strategy != _strategy(turn)
+        metrics.count_reply(reply.source, answer.strategy, time.monotonic() - started, reply.refused)
         scores = turn.slot("strategy_scores") or {}
         stage = stage_with(answer.strategy, turn.slot("stage")) if swapped else turn.slot("stage")
         send(
@@ -72,8 +74,10 @@ class ActionReply(Action):
                 loop.run_in_executor(resources.reply_threads, write, turn, started), timeout=wait
             )
         except asyncio.TimeoutError:
+            metrics.errors.labels("late_reply").inc()
             logger.warning("No reply after %.1f s in conversation %r, the template is sent.", wait, turn.sender_id)
         except Exception:
+            metrics.errors.labels("reply").inc()
             logger.exception("The reply of conversation %r could not be written.", turn.sender_id)
         return await asyncio.to_thread(write_from_template, turn)
 
@@ -144,5 +148,6 @@ def passages(turn: Turn, strategy: str) -> list[Any]:
         retriever = resources.retriever.ready()
         return [passage for passage, _ in retriever.search(query, intent, PASSAGES)] if retriever and query else []
     except Exception:
+        metrics.errors.labels("knowledge").inc()
         logger.exception("The knowledge could not be searched for conversation %r.", turn.sender_id)
         return []

@@ -32,6 +32,11 @@ class Once(Generic[T]):
         self._made: T | None = None
         self._started = 0.0
 
+    @property
+    def made(self) -> T | None:
+        """The thing if it is there; nothing is started."""
+        return self._made
+
     def get(self) -> T:
         """The thing; others wait while it is being made."""
         if self._made is not None:

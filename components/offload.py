@@ -17,6 +17,9 @@ from rasa.core.channels.channel import UserMessage
 from rasa.core.processor import MessageProcessor
 from rasa.shared.core.trackers import DialogueStateTracker
 
+from kefu import metrics
+from kefu.taxonomy import INTENTS
+
 _THREAD = ThreadPoolExecutor(max_workers=1, thread_name_prefix="kefu-nlu")
 
 
@@ -37,9 +40,15 @@ def install() -> None:
             return await original(self, message, tracker, only_output_properties)
         tracker = tracker or DialogueStateTracker.from_events(message.sender_id, [])
         loop = asyncio.get_running_loop()
-        read = await loop.run_in_executor(
-            _THREAD, self._parse_message_with_graph, message, tracker, only_output_properties
-        )
+
+        def read_and_count() -> Dict[Text, Any]:
+            with metrics.nlu_seconds.time():
+                parsed = self._parse_message_with_graph(message, tracker, only_output_properties)
+            intent = (parsed.get("intent") or {}).get("name")
+            metrics.intents.labels(intent if intent in INTENTS else "other").inc()
+            return parsed
+
+        read = await loop.run_in_executor(_THREAD, read_and_count)
         known = copy.copy(self)  # what Rasa does with the result is Rasa's own code still
         known._parse_message_with_graph = lambda *_: read  # type: ignore[method-assign]
         return await original(known, message, tracker, only_output_properties)

@@ -8,7 +8,8 @@ KefuError
     ├── ModelNotFound      no such model, and where it was looked for
     ├── ModelCorrupt       the files are there and are not what they should be
     └── GenerationError    the generator gave no usable draft
-        └── DeadlineExceeded
+        ├── DeadlineExceeded
+        └── Unavailable
 
 Messages name the cause and the mend in one line and quote the key and the value they are about. Commands print
 them without a traceback.
@@ -49,3 +50,7 @@ class GenerationError(ModelError):
 
 class DeadlineExceeded(GenerationError):
     """The draft was not ready in time."""
+
+
+class Unavailable(GenerationError):
+    """The generator is not asked for now, because it failed or is overloaded."""

@@ -6,8 +6,9 @@ The environment wins over the file. A value that cannot be cast raises SettingsE
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -56,6 +57,12 @@ def _count(value: str) -> int:
     return int(value)
 
 
+def _mode(value: str) -> str:
+    if value in ("chat", "completion"):
+        return value
+    raise ValueError("must be chat or completion")
+
+
 def _device(value: str) -> str:
     if value == "auto" or value == "cpu" or value.startswith("cuda"):
         return value
@@ -72,7 +79,11 @@ class Settings:
         state_dir: what the running assistant writes (the default databases, exports, logs).
         cache_dir: converted model weights, shared by checkouts.
         encoder: ``bundled:e5-small``, a hub id or a local folder of a BERT-like encoder.
-        generator: ``bundled:gemma-3-270m``, a hub id or a local folder of a causal LM; ``none`` for templates only.
+        generator: ``bundled:gemma-3-270m``, a hub id or a local folder of a causal LM; ``none`` for templates only;
+            ``http://host:port/v1`` for a server that speaks OpenAI's API (vLLM, SGLang, llama.cpp, Ollama).
+        generator_model: the model's name on that server; the first one it has where this is empty.
+        generator_key: the key that server wants.
+        generator_mode: ``chat`` for any instruct model, ``completion`` where that server runs our adapter merged.
         adapter: folder of the LoRA adapter for the generator; ``none`` for the bare model.
         reply_deadline: seconds after which the strategy's template is sent in place of a draft.
         max_reply_tokens: the longest draft, in tokens.
@@ -93,6 +104,9 @@ class Settings:
     cache_dir: Path = Path("~/.cache/kefu")
     encoder: str = "bundled:e5-small"
     generator: str = "bundled:gemma-3-270m"
+    generator_model: str = ""
+    generator_key: str = field(default="", repr=False)
+    generator_mode: str = "chat"
     adapter: str = "actions/adapter"
     reply_deadline: float = 3.0
     max_reply_tokens: int = 64
@@ -126,6 +140,7 @@ _CASTS: dict[str, Callable[[str], Any]] = {
     "threads": _count,
     "device": _device,
     "learn_preferences": _boolean,
+    "generator_mode": _mode,
     "demo": _boolean,
 }
 
@@ -146,7 +161,7 @@ def load(environ: Mapping[str, str]) -> Settings:
             continue
         if name not in known:
             close = ", ".join(sorted(PREFIX + n.upper() for n in known))
-            raise SettingsError(f"There is no setting {key!r} (it has value {raw!r}). Settings are: {close}.")
+            raise SettingsError(f"There is no setting {key!r}. Settings are: {close}.")  # its value may be a secret
         try:
             values[name] = _CASTS.get(name, str)(raw)
         except ValueError as error:
@@ -154,6 +169,8 @@ def load(environ: Mapping[str, str]) -> Settings:
     secret = values.get("channel_secret", "")
     if secret and len(secret) < 16:
         raise SettingsError(f"Setting 'KEFU_CHANNEL_SECRET' has {len(secret)} characters; use at least 16.")
+    if re.search(r"[^!-~]", values.get("generator_key", "")):
+        raise SettingsError("Setting 'KEFU_GENERATOR_KEY' has a space or a character that no HTTP header carries.")
     return Settings(**values)
 
 

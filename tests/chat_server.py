@@ -11,6 +11,7 @@ from typing import Any
 from rasa.core.channels.channel import UserMessage, register
 from sanic import Sanic
 
+from components.channels.metrics import MetricsInput
 from components.channels.rest import KefuRestInput
 from components.channels.web import WebInput
 
@@ -33,7 +34,8 @@ class ChatServer:
         self.rest = KefuRestInput(turn_deadline=deadline)
         Sanic.test_mode = True  # otherwise a process can start one app only
         self.app = Sanic(name, configure_logging=False)
-        register([self.web, self.rest], self.app, route="/webhooks/")
+        self.metrics = MetricsInput()
+        register([self.web, self.rest, self.metrics], self.app, route="/webhooks/")
         self.app.ctx.agent = self
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))

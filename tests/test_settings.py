@@ -40,6 +40,7 @@ def test_defaults_and_casts() -> None:
         ("KEFU_REPLY_DEADLINE", "inf", "greater than 0"),
         ("KEFU_REPLY_DEADLINE", "soon", "soon"),
         ("KEFU_DEVICE", "gpu", "auto, cpu, cuda"),
+        ("KEFU_GENERATOR_MODE", "talk", "chat or completion"),
     ],
 )
 def test_a_bad_value_is_quoted_with_its_key(key: str, value: str, why: str) -> None:
@@ -58,6 +59,14 @@ def test_a_short_secret_is_refused_without_being_shown() -> None:
         load({"KEFU_CHANNEL_SECRET": "hunter2"})
     assert "hunter2" not in str(caught.value)
     assert load({"KEFU_CHANNEL_SECRET": "x" * 16}).channel_secret == "x" * 16
+
+
+@pytest.mark.parametrize("environ", [{"KEFU_GENERATOR_KEY": "sk geheim"}, {"KEFU_GENERATOR_KY": "sk-geheim"}])
+def test_a_key_is_never_shown(environ: dict[str, str]) -> None:
+    with pytest.raises(SettingsError, match="KEFU_GENERATOR_K") as caught:
+        load(environ)
+    assert "geheim" not in str(caught.value)
+    assert "geheim" not in repr(load({"KEFU_GENERATOR_KEY": "sk-geheim"}))
 
 
 def test_database_and_cache_follow_from_the_others() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import Any, NamedTuple
@@ -15,9 +16,11 @@ from components.channels.conversations import Conversations
 from components.channels.identity import signed_in
 from components.channels.incoming import Incoming, escape, feedback_payload
 from components.channels.replies import ReplyChannel
+from kefu import metrics
 
 logger = logging.getLogger(__name__)
 OnNewMessage = Callable[[UserMessage], Awaitable[Any]]
+_CHANNELS = ("rest", "socketio")  # whatever else a client calls itself is counted as other
 TURN_DEADLINE = 30.0  # seconds until a turn without an answer is apologised for
 
 
@@ -44,11 +47,14 @@ class Turns:
         if self._conversations.repeated(incoming.sender, incoming.client_message_id):
             logger.info("Dropped a repeated message of %r: %r.", incoming.sender, incoming.client_message_id)
             return Taken(repeated=True)
+        began, counted = time.monotonic(), _counted(channel)
+        metrics.messages.labels(counted).inc()
         metadata = signed_in(incoming.metadata)
         if incoming.feedback:
             await self._record(incoming, output, channel, metadata)
         if incoming.text is not None:
             await self._answer(incoming.sender, incoming.text, output, channel, metadata)
+        metrics.turn_seconds.labels(counted).observe(time.monotonic() - began)
         return Taken(customer_id=metadata.get("customer_id"))
 
     async def _record(self, incoming: Incoming, output: ReplyChannel, channel: str, metadata: dict[str, Any]) -> None:
@@ -78,6 +84,7 @@ class Turns:
         sent = output.sent
         await self._run(UserMessage(text, output, sender, input_channel=channel, metadata=metadata))
         if output.sent == sent:
+            metrics.turns_failed.labels(_counted(channel), "unanswered").inc()
             logger.error("No answer to %r in conversation %r, so an apology was sent.", text[:80], sender)
             await _say(output, sender, courtesies.apology(conversation.language), "other")
 
@@ -88,9 +95,17 @@ class Turns:
         turn.add_done_callback(_log_failure)
         await asyncio.wait({turn}, timeout=self._deadline)
         if not turn.done():
+            metrics.turns_failed.labels(_counted(message.input_channel), "late").inc()
             logger.error("A turn of conversation %r takes longer than %.0f s.", message.sender_id, self._deadline)
             return False
-        return not turn.cancelled() and turn.exception() is None
+        if turn.cancelled() or turn.exception():
+            metrics.turns_failed.labels(_counted(message.input_channel), "failed").inc()
+            return False
+        return True
+
+
+def _counted(channel: str | None) -> str:
+    return channel if channel in _CHANNELS else "other"
 
 
 async def _say(output: ReplyChannel, sender: str, text: str, strategy: str) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
 
-from kefu.errors import DeadlineExceeded, KefuError
+from kefu import metrics
+from kefu.errors import DeadlineExceeded, KefuError, Unavailable
 from kefu.generation.engine import Engine, LowConfidence
 from kefu.generation.guard import Guard, writes_english
 from kefu.generation.prompt import MAX_PASSAGES, PASSAGE_STRATEGIES, format_prompt, passage_texts, short_facts
@@ -62,6 +64,11 @@ class Responder:
         """Whether the engine is asked for a draft."""
         return self._engine is not None and drafts_for(request, self._drafted)
 
+    @property
+    def engine(self) -> Engine | None:
+        """What writes the drafts; None where templates answer alone."""
+        return self._engine
+
     def reply(self, request: ReplyRequest) -> Reply:
         """A reply within the request's deadline. Never raises."""
         began = time.monotonic()
@@ -82,7 +89,8 @@ class Responder:
         try:
             prompt = format_prompt(request)
             for seed in _SEEDS:
-                draft = engine.generate(prompt, self._max_tokens, deadline, seed)
+                with _timed():
+                    draft = engine.generate(prompt, self._max_tokens, deadline, seed)
                 verdict = self._guard.check(draft, request)
                 if verdict.passed and _draws_on_sources(draft, verdict.text, request):
                     return verdict.text
@@ -92,6 +100,9 @@ class Responder:
             refused.append("deadline")
         except LowConfidence:
             refused.append("unsure")
+        except Unavailable as error:
+            logger.debug("No draft, the template is sent: %s", error)
+            refused.append("unavailable")
         except KefuError as error:
             logger.warning("No draft, the template is sent: %s", error)
             refused.append("error")
@@ -106,6 +117,26 @@ class Responder:
         except Exception:
             logger.exception("No template for strategy %r.", request.strategy)
             return _LAST_RESORT
+
+
+@contextmanager
+def _timed() -> Iterator[None]:
+    """Counts what a draft took, by how it ended."""
+    began, outcome = time.monotonic(), "error"
+    try:
+        yield
+        outcome = "written"
+    except DeadlineExceeded:
+        outcome = "deadline"
+        raise
+    except LowConfidence:
+        outcome = "unsure"
+        raise
+    except Unavailable:
+        outcome = "unavailable"
+        raise
+    finally:
+        metrics.engine_seconds.labels(outcome).observe(time.monotonic() - began)
 
 
 def drafts_for(request: ReplyRequest, drafted: Collection[str] = DRAFTED) -> bool:
@@ -127,6 +158,16 @@ def _draws_on_sources(draft: str, text: str, request: ReplyRequest) -> bool:
     return len(own & bigrams(sources)) >= _SHARED_WORDS * len(own)
 
 
+def _load_engine(settings: Settings) -> Engine:
+    if settings.generator.startswith(("http://", "https://")):
+        from kefu.generation.http_engine import load_http_engine
+
+        return load_http_engine(settings)
+    from kefu.generation.engine import load_engine
+
+    return load_engine(settings)
+
+
 @lru_cache(maxsize=4)
 def load_responder(settings: Settings) -> Responder:
     """The responder that the settings ask for; the model is loaded once in a process.
@@ -139,9 +180,7 @@ def load_responder(settings: Settings) -> Responder:
         logger.info("KEFU_GENERATOR is none: replies come from templates alone.")
     else:
         try:
-            from kefu.generation.engine import load_engine
-
-            engine = load_engine(settings)
+            engine = _load_engine(settings)
         except KefuError as error:
             logger.error("Replies come from templates alone: %s", error)
         except Exception as error:

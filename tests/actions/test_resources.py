@@ -64,6 +64,9 @@ def test_the_server_warms_up_when_it_starts(monkeypatch):
             assert event == "after_server_start"
             self.listener = listener
 
+        def add_route(self, *_):
+            pass
+
     app = App()
     plugin_manager().hook.attach_sanic_app_extensions(app=app)
     import asyncio

@@ -11,6 +11,7 @@ from rasa.core.run import create_http_input_channels
 
 from components.channels import identity
 from components.channels.courtesies import CHAT
+from components.channels.metrics import MetricsInput
 from components.channels.rest import KefuRestInput
 from components.channels.web import WebInput
 from kefu.settings import settings
@@ -205,14 +206,15 @@ def test_in_demo_mode_the_session_signs_the_demo_customer_in(
     assert isinstance(session["orders"], list)
 
 
-def test_rasa_opens_both_channels_from_the_credentials() -> None:
+def test_rasa_opens_the_channels_from_the_credentials() -> None:
     path = Path(__file__).parents[2] / "credentials.yml"
     assert set(yaml.safe_load(path.read_text())) == {
         "components.channels.rest.KefuRestInput",
         "components.channels.web.WebInput",
+        "components.channels.metrics.MetricsInput",
     }
     channels = create_http_input_channels(None, str(path))
-    assert [type(channel) for channel in channels] == [KefuRestInput, WebInput]
-    assert [channel.name() for channel in channels] == ["rest", "socketio"]
-    assert channels[1].url_prefix() == "/chat"
+    assert [type(channel) for channel in channels] == [KefuRestInput, WebInput, MetricsInput]
+    assert [channel.name() for channel in channels] == ["rest", "socketio", "metrics"]
+    assert [channel.url_prefix() for channel in channels[1:]] == ["/chat", "/metrics"]
     assert channels[1].session_persistence
