@@ -116,6 +116,20 @@ class Retriever:
         best = [int(i) for i in np.argsort(-scores, kind="stable")[:k] if scores[i] > 0]
         return [(self._passages[i], float(scores[i])) for i in best]
 
+    def search_by(self, ranking: str, query: str, intent: str | None = None, k: int = 3) -> list[tuple[Passage, float]]:
+        """As ``search``, by ``words`` or ``meaning`` alone and without floors: to measure what each brings."""
+        if not query.strip() or not self._passages:
+            return []
+        values = self._lexical(query) if ranking == "words" else self._cosine(query)
+        scores = np.zeros(len(self._passages))
+        for rank, index in enumerate(np.argsort(-values, kind="stable")[:_DEPTH]):
+            if values[index] > 0:
+                scores[index] = 1 / (_K + rank + 1)
+        same = np.array([intent in passage.intents for passage in self._passages])
+        scores[same & (scores > 0)] += INTENT_BONUS
+        best = [int(i) for i in np.argsort(-scores, kind="stable")[:k] if scores[i] > 0]
+        return [(self._passages[i], float(scores[i])) for i in best]
+
     def _lexical(self, query: str) -> npt.NDArray[np.float64]:
         """BM25 scores, (passages,)."""
         asked = [w for w in words(query) if w in self._vocabulary]
