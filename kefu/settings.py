@@ -44,6 +44,12 @@ def _count(value: str) -> int:
     return int(value)
 
 
+def _store(value: str) -> str:
+    if value in ("memory", "pgvector"):
+        return value
+    raise ValueError("must be memory or pgvector")
+
+
 def _device(value: str) -> str:
     if value == "auto" or value == "cpu" or value.startswith("cuda"):
         return value
@@ -60,6 +66,7 @@ class Settings:
         state_dir: what the running assistant writes (the default databases, exports, logs).
         cache_dir: converted model weights, shared by checkouts.
         encoder: ``bundled:e5-small``, a hub id or a local folder of a BERT-like encoder.
+        knowledge_store: where passages' vectors live: ``memory``, or ``pgvector`` for the PostgreSQL of database_url.
         generator: ``bundled:gemma-3-270m``, a hub id or a local folder of a causal LM; ``none`` for templates only.
         adapter: folder of the LoRA adapter for the generator; ``none`` for the bare model.
         reply_deadline: seconds after which the strategy's template is sent in place of a draft.
@@ -77,6 +84,7 @@ class Settings:
     state_dir: Path = Path("var")
     cache_dir: Path = Path("~/.cache/kefu")
     encoder: str = "bundled:e5-small"
+    knowledge_store: str = "memory"
     generator: str = "bundled:gemma-3-270m"
     adapter: str = "actions/adapter"
     reply_deadline: float = 3.0
@@ -106,6 +114,7 @@ _CASTS: dict[str, Callable[[str], Any]] = {
     "reply_deadline": _positive,
     "max_reply_tokens": _count,
     "threads": _count,
+    "knowledge_store": _store,
     "device": _device,
     "demo": _boolean,
 }

@@ -1,4 +1,4 @@
-"""Checks the held-out questions of retrieval: their passages are there, none stands twice, none copies a passage's own."""
+"""Checks the held-out questions of retrieval: passages are there, none stands twice, none copies a passage's own."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ COPY = 0.6  # likeness from which a question is one that the index holds
 
 
 def check_retrieval(data: Path) -> Iterator[Problem]:
-    """Problems of heldout/retrieval.jsonl, rows {question, intent?, passage: [ids]}; none where there is no such file."""
+    """Problems of heldout/retrieval.jsonl, rows {question, intent?, passage: [ids]}; none where the file is not there."""
     file = data / "heldout" / "retrieval.jsonl"
     if not file.is_file():
         return
