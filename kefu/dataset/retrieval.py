@@ -16,7 +16,7 @@ COPY = 0.6  # likeness from which a question is one that the index holds
 
 
 def check_retrieval(data: Path) -> Iterator[Problem]:
-    """Problems of heldout/retrieval.jsonl, rows {question, intent?, passage: [ids]}; none where the file is not there."""
+    """Problems of heldout/retrieval.jsonl, rows {question, intent?, passage: [ids]}; none where there is no file."""
     file = data / "heldout" / "retrieval.jsonl"
     if not file.is_file():
         return

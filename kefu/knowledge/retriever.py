@@ -128,6 +128,7 @@ class Retriever:
         # Embeddings of short texts crowd in one corner; told apart by where they lie about their mean.
         self._mean = vectors.mean(0) if len(vectors) else np.zeros(1, np.float32)
         vectors = _unit(vectors - self._mean)
+        self.vectors = len(vectors)
         self._vectors: VectorStore = MemoryVectors(vectors, owners, len(self._passages))
         if database is not None and len(vectors):
             from kefu.knowledge.pgvector import PgVectors
