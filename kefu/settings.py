@@ -63,6 +63,12 @@ def _mode(value: str) -> str:
     raise ValueError("must be chat or completion")
 
 
+def _store(value: str) -> str:
+    if value in ("memory", "pgvector"):
+        return value
+    raise ValueError("must be memory or pgvector")
+
+
 def _device(value: str) -> str:
     if value == "auto" or value == "cpu" or value.startswith("cuda"):
         return value
@@ -79,6 +85,7 @@ class Settings:
         state_dir: what the running assistant writes (the default databases, exports, logs).
         cache_dir: converted model weights, shared by checkouts.
         encoder: ``bundled:e5-small``, a hub id or a local folder of a BERT-like encoder.
+        knowledge_store: where passages' vectors live: ``memory``, or ``pgvector`` for the PostgreSQL of database_url.
         generator: ``bundled:gemma-3-270m``, a hub id or a local folder of a causal LM; ``none`` for templates only;
             ``http://host:port/v1`` for a server that speaks OpenAI's API (vLLM, SGLang, llama.cpp, Ollama).
         generator_model: the model's name on that server; the first one it has where this is empty.
@@ -103,6 +110,7 @@ class Settings:
     state_dir: Path = Path("var")
     cache_dir: Path = Path("~/.cache/kefu")
     encoder: str = "bundled:e5-small"
+    knowledge_store: str = "memory"
     generator: str = "bundled:gemma-3-270m"
     generator_model: str = ""
     generator_key: str = field(default="", repr=False)
@@ -138,6 +146,7 @@ _CASTS: dict[str, Callable[[str], Any]] = {
     "max_reply_tokens": _count,
     "compare_drafts": _share,
     "threads": _count,
+    "knowledge_store": _store,
     "device": _device,
     "learn_preferences": _boolean,
     "generator_mode": _mode,

@@ -23,6 +23,7 @@ for _name in (
     "benchmark",
     "simulate",
     "shop",
+    "knowledge",
     "data",
     "demo",
 ):

@@ -187,6 +187,29 @@ def _turned(figures: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any
 
 
 @app.command()
+def retrieval(
+    data: Annotated[
+        Path, typer.Option(help='JSON lines: {"question": "…", "intent"?, "passage": ["ID of one that answers it"…]}')
+    ] = Path("data/heldout/retrieval.jsonl"),
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """How often a passage that answers a question is found first, or among the first three, and how fast.
+
+    By words and meaning together as a reply gets it, and by each alone; with the intent where it is known, and without.
+    """
+    with stdout_kept(as_json):
+        from kefu.evaluation.retrieval import evaluate_retrieval, read_retrieval_rows
+        from kefu.knowledge import Retriever, read_passages
+        from kefu.settings import settings
+
+        rows = read_retrieval_rows(data, {passage.id for passage in read_passages(settings().data_dir)})
+        retriever = Retriever.load()
+        retriever.search(rows[0].question)  # what loads on first use is not timed
+        figures = evaluate_retrieval(retriever, rows)
+    _show(figures, as_json)
+
+
+@app.command()
 def policy(
     model: Annotated[Path, _MODEL] = Path("models"),
     against: Annotated[Path | None, typer.Option(help="A second model, to compare with.")] = None,

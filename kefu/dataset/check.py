@@ -13,6 +13,7 @@ from kefu.dataset.knowledge import check_knowledge
 from kefu.dataset.leakage import TELLING, leaks
 from kefu.dataset.nlu import NluExample, nlu_files, read_nlu_file
 from kefu.dataset.problems import ERROR, WARNING, Problem, folded, invisible
+from kefu.dataset.retrieval import check_retrieval
 from kefu.dataset.similar import similar_pairs
 from kefu.dialogues import Dialogue
 from kefu.errors import NotFound
@@ -65,6 +66,7 @@ def check(data: Path, threshold: float = 0.8, fewest: int = 20) -> Findings:
     problems += check_knowledge(data)
     problems += _disagreements(examples, dialogues)
     problems += leaks(data / "heldout", examples, dialogues, threshold)
+    problems += check_retrieval(data)
     return Findings(sorted(problems), _counts(examples, dialogues))
 
 

@@ -66,6 +66,8 @@ def _held_out(folder: Path) -> Iterator[Problem | tuple[_Message, str, int]]:
                 continue
             try:
                 row = json.loads(line)
+                if "question" in row:  # of retrieval, which check_retrieval reads
+                    continue
                 said = [("user", row["text"])] if "text" in row else [(str(s), str(t)) for s, t in row["context"]]
             except (json.JSONDecodeError, KeyError, TypeError, ValueError):
                 message = "a row is a JSON object with 'text', or with 'context' as a list of [speaker, text]."

@@ -52,7 +52,7 @@ class Reply:
         source: ``model`` or ``template``.
         latency_ms: from request to reply.
         refused: why drafts were refused, in order; empty where the first draft was sent or none was made.
-        passages: ids of the passages that the reply could draw on.
+        passages: ids of the passages that the reply uses, then of those that it could have drawn on.
     """
 
     text: str

@@ -10,9 +10,10 @@ from functools import lru_cache
 
 from kefu import metrics
 from kefu.errors import DeadlineExceeded, KefuError, Unavailable
+from kefu.generation.citations import cited
 from kefu.generation.engine import Engine, LowConfidence
 from kefu.generation.guard import Guard, writes_english
-from kefu.generation.prompt import MAX_PASSAGES, PASSAGE_STRATEGIES, format_prompt, passage_texts, short_facts
+from kefu.generation.prompt import MAX_PASSAGES, format_prompt, passage_texts, short_facts
 from kefu.generation.request import Reply, ReplyRequest, last_words
 from kefu.generation.similarity import bigrams
 from kefu.generation.templates import HAND_WRITTEN, Templates
@@ -79,9 +80,7 @@ class Responder:
         source = "model" if text else "template"
         if not text:
             text = self._template(request)
-        passages: tuple[str, ...] = ()
-        if request.strategy in PASSAGE_STRATEGIES:
-            passages = tuple(p.id for p in request.passages[:MAX_PASSAGES])
+        passages = cited(text, request)
         return Reply(text, source, (time.monotonic() - began) * 1000, tuple(refused), passages)
 
     def _draft(self, engine: Engine, request: ReplyRequest, deadline: float, refused: list[str]) -> str | None:

@@ -130,3 +130,18 @@ def test_other_conversations_go_on_while_a_reply_is_written(executor, tracker, l
         return next(e["value"] for e in events if e.get("name") == "outcome")
 
     assert asyncio.run(both()) == "found"
+
+
+def test_the_message_cites_the_passage_that_it_quotes_first(run, tracker, loaded, monkeypatch):
+    from kefu.generation import Responder, Templates
+    from kefu.generation.guard import Guard
+    from kefu.knowledge import Passage
+
+    fee = Passage("fee", "运费", "一单满59元包邮，不满59元收6元运费，结算页会自动算好。")
+    remote = Passage("remote", "偏远运费", "发往新疆、西藏、内蒙古、青海的订单，每单收15元运费。")
+    monkeypatch.setattr(loaded.retriever, "search", lambda *_: [(fee, 0.9), (remote, 0.8)])
+    resources.responder.put(Responder(None, Guard(()), Templates(())))
+    said = {"event": "bot", "text": fee.text, "metadata": {}}
+    slots = {"strategy": "inform"}
+    _, messages, _ = run("action_reply", tracker("那新疆呢", "ask_shipping_fee", slots=slots, events=[said]))
+    assert messages[0]["text"] == remote.text and messages[0]["passages"] == ["remote", "fee"]

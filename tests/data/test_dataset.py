@@ -157,6 +157,27 @@ def test_leakage_from_examples_and_dialogues(write: Write) -> None:
     assert any(p.check == "label" and "strategy 'nothing'" in p.message for p in problems(data))
 
 
+def test_held_out_questions_of_retrieval(write: Write) -> None:
+    passage = "- {id: a, title: 到账, text: 原路退回。, intents: [ask_refund_status], questions: [退款几天能到账]}\n"
+    write("knowledge/refunds.yml", passage)
+    rows = [
+        {"question": "钱啥时候回来", "intent": "ask_refund_status", "passage": ["a", "product:X1"]},
+        {"question": "退款几天能到账？", "passage": ["a"]},
+        {"question": "退款几天能到账呀", "passage": ["nowhere"]},
+        {"question": "钱啥时候回来！", "intent": "weather", "passage": ["b"]},
+        {"question": "少了什么", "passage": []},
+    ]
+    data = write("heldout/retrieval.jsonl", "\n".join(json.dumps(r, ensure_ascii=False) for r in rows))
+    assert [(p.line, p.level, p.check) for p in problems(data)] == [
+        (2, "error", "leakage"),
+        (3, "error", "label"),
+        (3, "warning", "leakage"),
+        (4, "error", "duplicate"),
+        (4, "error", "label"),
+        (5, "error", "format"),
+    ]
+
+
 def test_broken_held_out_rows(write: Write) -> None:
     data = write("heldout/nlu.jsonl", '{"text": "全新的问话"}\nnonsense\n{"label": "x"}\n')
     assert [(p.line, p.check) for p in problems(data)] == [(2, "format"), (3, "format")]

@@ -1,13 +1,12 @@
 from __future__ import annotations
 
-import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from kefu.knowledge import Passage, Retriever, read_passages
-from kefu.knowledge.retriever import words
+from kefu.knowledge.retriever import terms
 
 PASSAGES = [
     Passage("refund", "退款多久到账", "退款退出后，储蓄卡要等银行入账。", ("ask_refund_status",), ("退款几天能到账",)),
@@ -49,6 +48,19 @@ def test_the_intent_breaks_ties(encoder):
     assert made.search("电饭煲说明", "ask_usage")[0][0].id == "a"
 
 
+def test_a_passage_without_intents_may_answer_any(encoder):
+    made = Retriever(
+        [
+            Passage("open", "电饭煲", "电饭煲说明。"),
+            Passage("other", "电饭煲", "电饭煲说明。", ("ask_price",)),
+            Passage("same", "电饭煲", "电饭煲说明。", ("ask_usage",)),
+            *PASSAGES,
+        ],
+        encoder,
+    )
+    assert [p.id for p, _ in made.search("电饭煲说明", "ask_usage")] == ["same", "open", "other"]
+
+
 def test_no_more_than_asked_for(retriever):
     assert len(retriever.search("退款几天能到账", k=1)) == 1
 
@@ -72,21 +84,38 @@ def test_a_cut_short_cache_is_made_anew(encoder, tmp_path):
     (file,) = tmp_path.glob("*.npy")
     file.write_bytes(file.read_bytes()[:100])
     assert Retriever(PASSAGES, encoder, tmp_path).search("退款几天能到账")[0][0].id == "refund"
-    assert np.load(file).shape[0] == 10
+    assert np.load(file).shape[0] == 15
 
 
 def test_passages_and_queries_carry_their_prefixes(encoder):
     Retriever(PASSAGES[:1], encoder).search("退款")
     assert encoder.encoded == [
         "passage: 退款多久到账：退款退出后，储蓄卡要等银行入账。",
+        "query: 退款多久到账",
         "query: 退款几天能到账",
         "query: 退款",
     ]
 
 
-def test_words_are_cut_without_punctuation():
-    cut = words("空气炸锅，怎么用？ABC")
-    assert "空气" in cut and "abc" in cut and not any(re.fullmatch(r"\W+", w) for w in cut)
+def test_words_are_counted_by_characters_and_their_pairs():
+    assert terms("空气炸锅，AX3000！") == ["空", "气", "炸", "锅", "空气", "气炸", "炸锅", "ax3000"]
+    assert terms("３.5升的") == ["3.5", "升", "的", "升的"] and terms("？！…😀") == []
+
+
+def test_a_hit_tells_why(retriever):
+    first, *_ = retriever.hits("发票怎么下载啊", "request_invoice", k=5)
+    assert (first.passage.id, first.words_rank, first.meaning_rank, first.same_intent) == ("invoice", 1, 1, True)
+    assert first.score > first.cosine > 0
+    assert [(h.passage, h.score) for h in retriever.hits("发票怎么下载啊", "request_invoice")] == retriever.search(
+        "发票怎么下载啊", "request_invoice"
+    )
+
+
+def test_each_ranking_can_be_asked_alone(retriever):
+    assert retriever.search_by("words", "电子发票")[0][0].id == "invoice"
+    assert retriever.search_by("words", "ABC") == []
+    assert len(retriever.search_by("meaning", "电子发票", k=9)) == len(PASSAGES)
+    assert retriever.search_by("meaning", "坏了怎么报修")[0][0].id == "repair"
 
 
 @pytest.mark.models
