@@ -81,7 +81,7 @@ def test_both_are_served(loaded, generator):
     ready, shown = asyncio.run(ask())
     assert ready.status_code == 200 and ready.json()["ready"]
     assert shown.headers["content-type"].startswith("text/plain")
-    assert "kefu_reply_seconds_bucket" in shown.text and "kefu_generator_breaker 1.0" in shown.text
+    assert "# TYPE kefu_reply_seconds histogram" in shown.text and "kefu_generator_breaker 1.0" in shown.text
 
 
 def test_the_gauge_shows_the_replies_that_wait_for_a_thread(loaded):
