@@ -107,3 +107,34 @@ def test_an_unknown_strategy_and_no_generator_are_named(monkeypatch):
     monkeypatch.setattr(kefu.settings, "settings", lambda: kefu.settings.Settings(generator="none"))
     result = CliRunner().invoke(evaluate.app, ["generator"])
     assert isinstance(result.exception, SettingsError)
+
+
+def test_the_command_draws_held_out_turns_and_writes_rows(tmp_path, monkeypatch):
+    import sys
+    from types import ModuleType, SimpleNamespace
+
+    import kefu.generation.engine
+    import kefu.settings
+
+    simulation = ModuleType("kefu.simulation")
+    simulation.load_strategy = lambda path: SimpleNamespace(read_strategies=read)
+    monkeypatch.setitem(sys.modules, "kefu.simulation", simulation)
+    monkeypatch.setattr(kefu.generation.engine, "load_engine", lambda settings: Engine(*["退款是{退款金额}。"] * 3))
+    monkeypatch.setattr(kefu.settings, "settings", lambda: kefu.settings.Settings(adapter="none"))
+    turns = (
+        "  turns:\n  - {user: 钱呢, intent: ask_refund_status, emotion: anxious}\n"
+        "  - {agent: '{refund_amount}在路上。', strategy: inform, facts: {refund_amount: 268元}}\n"
+    )
+    data, out = tmp_path / "d.yml", tmp_path / "rows.jsonl"
+    data.write_text("".join(f"- id: d{i}\n  scene: 退款\n{turns}" for i in range(8)), "utf-8")
+    arguments = ["generator", "--data", str(data), "--all", "--limit", "3", "--out", str(out)]
+    result = CliRunner().invoke(evaluate.app, [*arguments, "--strategies", "all", "--json"])
+    assert result.exit_code == 0, result.output
+    got = json.loads(result.stdout.splitlines()[-1])
+    assert got["figures"]["all"]["n"] == 3 and got["figures"]["all"]["model"] == 1.0 and got["refused"] == {}
+    assert got["bars"]["grounded"]["reached"] and got["bars"]["read_back"]["reached"]
+    rows = [json.loads(line) for line in out.read_text("utf-8").splitlines()]
+    assert [row["reply"] for row in rows] == ["退款是268元。"] * 3
+    result = CliRunner().invoke(evaluate.app, [*arguments[:3]])
+    assert result.exit_code == 0, result.output
+    assert "Left to templates: none" in result.output
