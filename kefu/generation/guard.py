@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 import threading
+import unicodedata
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -14,31 +15,42 @@ from pathlib import Path
 
 from kefu.errors import DataError, NotFound
 from kefu.generation.claims import contradicted, unproven
+from kefu.generation.foreign import contacts, counsel, latin_run, markup, other_scripts, own_words, strange_ids
 from kefu.generation.prompt import MARKS, fill, passage_texts, short_facts
 from kefu.generation.quantities import unvouched
 from kefu.generation.request import AGENT, USER, ReplyRequest, last_words
 from kefu.generation.similarity import bigrams, similar
+from kefu.plain_text import hidden
 
 MIN_LENGTH, MAX_LENGTH = 4, 120
 REASONS = (
-    *("placeholder", "length", "leak", "broken", "language", "sensitive", "number", "promise"),
-    *("contradiction", "ungrounded", "identity", "repetition", "strategy"),
+    *("placeholder", "hidden", "markup", "length", "leak", "broken", "language", "sensitive", "number", "id"),
+    *("contact", "promise", "counsel", "contradiction", "ungrounded", "identity", "repetition", "strategy"),
 )
 _HAN = re.compile(r"[\u3400-\u9fff]")
 _LATIN = re.compile(r"[A-Za-z]")
+# Links, and words that hold a digit: of no language.
+_CODE = re.compile(r"\S+://\S+|\S*\d\S*")
 _QUESTION = re.compile(
     r"[？?吗么呢吧]|哪|什么|多少|几|怎么|还是|是不是|有没有|能不能|方便|发我|发来|发全|告诉我|说说|说一下|拍"
-    r"|给我|报一下|留个|留一下|再发|再打|重打|复制过来|还差"
+    r"|给我|报一下|报个|留个|留一下|再发|再打|重打|复制过来|还差|打全|发一下|照一下|补个|您定|(.)不\1"
 )
 _ASKS_FOR_ID = re.compile(
     r"单号|订单|尾号|手机|后四位|号码|姓名|收货人|工单|核对|核实|截图|这串|报一下|账号|地址|[单那]的?号给我|号发"
+    r"|哪[一张个]?[张个]?单|[报给]个?号|号(?:给|来|方便)|四位"
 )
 _HUMAN = re.compile(
-    r"(?:我|这边|咱)(?:就|也|可)?是(?:真人|人工|活人|人类|真的人)|不是(?:机器人|智能客服|AI|程序)|如假包换", re.I
+    r"(?:我|这边|咱)(?:们|这边)?(?:就|也|可|其实|确实|真的?|当然)*(?:是|叫)(?:一?[名个位])?(?:真人|人工|活人|大活人|人类|真的人|真实的人|人(?![工力])|女生|男生|女孩|小姐姐|妹子|员工|主管|经理|店长|老板)"
+    r"|(?:不是|哪是|又不是|才不是|并非)(?:什么|个|一个)?(?:机器人|智能客服|AI|程序|人工智能|自动回复|电脑)|如假包换|有血有肉|我[^，。！？]{0,3}不是[^，。！？]{0,2}机器|真人(?:客服)?(?:为您|给您)"
+    r"|我(?:本人|自己)(?:就?是|也|在)|我(?:也|刚)?(?:下班|吃(?:完|过)?饭|结婚|单身|今年\S{1,4}岁|老公|老婆|男朋友|女朋友|孩子|家里)|我有(?:孩子|家|老公|老婆|身份证|工号|感情|心跳|体温)"
+    r"|\bI(?:'m|’m| am)\s+(?:\w+\s+){0,3}(?:human|person|woman|man|girl|guy)\b|\bnot\s+an?\s+(?:\w+\s+)?(?:bot|robot|machine|ai|program)\b",
+    re.I,
 )
 _FEEDBACK = re.compile(r"[？?吗么]|还有|评价|打个?分|解决|清楚|满意|别的|其他|尽管")
 _CLAIMS_OF_FACT = frozenset({"inform", "resolve", "suggest", "continue_relationship"})
 _UNITS_OF_FACT = frozenset({"元", "角", "日期", "时刻", "编号", "折"})
+_LINK = re.compile(r"https?://[^\s\u3000-\u9fff\uff00-\uffef]+")
+_MARKS = tuple(unicodedata.normalize("NFKC", mark) for mark in MARKS)
 # Marks that come in pairs.
 _PAIRS = (("“", "”"), ("「", "」"), ("（", "）"), ("《", "》"))
 _GROUNDED_SHARE = 0.12
@@ -70,7 +82,7 @@ def writes_english(turns: Sequence[tuple[str, str]]) -> bool:
             continue
         if _HAN.search(text):
             return False
-        words = re.findall(r"[A-Za-z']{2,}", text)
+        words = re.findall(r"[A-Za-z']{2,}", _CODE.sub(" ", text))
         if len(words) >= 2 and not all(w.lower() in _SHARED_WORDS for w in words):
             return True
     return False
@@ -121,17 +133,32 @@ class Guard:
         except DataError as error:
             return Verdict("", ("placeholder",), (str(error),))
         sources = passage_texts(request)
+        held = [*short_facts(request.facts).values(), *sources]
         found: dict[str, str] = {}
+        if unseen := hidden(text):
+            found["hidden"] = ", ".join(unseen)
+        if marked := markup(text, held):
+            found["markup"] = marked[0]
         if not MIN_LENGTH <= len(text) <= MAX_LENGTH:
             found["length"] = f"{len(text)} characters"
-        if leaked := [m for m in MARKS if m in text]:
+        if leaked := [m for m in _MARKS if m in unicodedata.normalize("NFKC", text)] or own_words(text, held):
             found["leak"] = leaked[0]
         if any(text.count(left) != text.count(right) for left, right in _PAIRS):
             found["broken"] = text
-        if not self._language_fits(draft, request):
+        english = writes_english(request.turns)
+        if not self._language_fits(draft, text, english) or other_scripts(text, held):
             found["language"] = text
-        if hits := [w for w in self._sensitive if w in text.lower()]:
+        elif not english and (words := latin_run(text, held)):
+            found["language"] = words[0]
+        said = " ".join((text.lower(), _squeezed(text)))
+        if hits := [w for w in self._sensitive if w in said]:
             found["sensitive"] = hits[0]
+        if ids := strange_ids(text, [*held, *(said for speaker, said in request.turns if speaker == USER)]):
+            found["id"] = ", ".join(ids)
+        if ways := contacts(text, held):
+            found["contact"] = ", ".join(ways)
+        if advice := counsel(text, sources):
+            found["counsel"] = ", ".join(advice)
         if numbers := self._numbers(text, request, sources):
             found["number"] = ", ".join("".join(q) for q in numbers)
         if claims := unproven(text, request, sources):
@@ -149,12 +176,12 @@ class Guard:
         return Verdict(text, tuple(found), tuple(f"{k}: {v}" for k, v in found.items()))
 
     @staticmethod
-    def _language_fits(draft: str, request: ReplyRequest) -> bool:
-        own = re.sub(r"\{[^{}]*\}", "", draft)
+    def _language_fits(draft: str, text: str, english: bool) -> bool:
+        own = _LINK.sub("", re.sub(r"\{[^{}]*\}", "", draft))
         han, latin = len(_HAN.findall(own)), len(_LATIN.findall(own))
-        if writes_english(request.turns):
+        if english:
             return latin > han
-        return han >= 2 and han >= latin
+        return len(_HAN.findall(text)) >= 2 and han >= latin
 
     @staticmethod
     def _numbers(text: str, request: ReplyRequest, sources: Sequence[str]) -> list[tuple[str, str]]:
@@ -166,6 +193,11 @@ class Guard:
         theirs = set(unvouched(text, [*proven, last_words(request.turns)]))
         strict = request.strategy in _CLAIMS_OF_FACT
         return [q for q in loose if q in theirs or (strict and q[1] in _UNITS_OF_FACT)]
+
+
+def _squeezed(text: str) -> str:
+    """Half-width small letters, without the blanks and strokes that hide a word from a list."""
+    return re.sub(r"[\s*·.\-_~—+|/\\'\"^#]+", "", unicodedata.normalize("NFKC", text).lower())
 
 
 def _grounded(draft: str, text: str, request: ReplyRequest, sources: Sequence[str]) -> bool:

@@ -76,8 +76,8 @@ def _plain(value: float | str) -> str:
 
 
 def _clean(text: str) -> str:
-    """Half-width, thousands separators out."""
-    flat = unicodedata.normalize("NFKC", text)
+    """Half-width, thousands separators out; a Chinese comma is none of these: 单号219，268元."""
+    flat = unicodedata.normalize("NFKC", text.replace("，", ";"))
     return re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", flat)
 
 

@@ -46,6 +46,7 @@ class Responder:
     def reply(self, request: ReplyRequest) -> Reply:
         """A reply within the request's deadline. Never raises."""
         began = time.monotonic()
+        request = request.cleaned()
         refused: list[str] = []
         text = None
         if self._engine is not None and drafts_for(request):
