@@ -34,10 +34,8 @@ def _character(char: str) -> str:
 
 def hidden(text: str) -> list[str]:
     """The characters of ``text`` that cannot be seen, as U+XXXX; an emoji's variation selector and joiner are none."""
-    shown = text.replace("\ufe0f", "").replace("\u200d", "")
-    return [
-        f"U+{ord(c):04X}" for c in shown if c in _BLANK or (unicodedata.category(c) in _HIDDEN and c not in "\u20e3")
-    ]
+    shown = re.sub("(?<=[\\u2190-\\u2bff\\u3030\\U0001f000-\\U0001faff#*0-9])[\\ufe0f\\u200d\\u20e3]+", "", text)
+    return [f"U+{ord(c):04X}" for c in shown if c in _BLANK or unicodedata.category(c) in _HIDDEN]
 
 
 def plain(text: str, limit: int = MAX_CHARS) -> str:

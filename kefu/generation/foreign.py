@@ -40,10 +40,10 @@ _LETTERED = re.compile(r"(?<![A-Za-z0-9])(?=[A-Za-z]{0,6}\d)[A-Za-z]{1,6}[-_]?\d
 _OWN_WORDS = re.compile(
     r"(?:资料|已知|客户|客服|顾客|系统|助手|用户|管理员|user|system|assistant|human|developer|tool)\s*(?:\d|消息)?\s*[:：=]"
     r"|提示词|系统提示|系统消息|系统指令|初始指令|预设指令|内部指令|(?:我|本助手)的(?:指令|设定|预设|规则|底层|训练|prompt)"
-    r"|忽略(?:之前|以上|前面|所有)|越狱|开发者模式|调试模式|维护模式|上帝模式|无限制模式|角色扮演|prompt|jailbreak|\bDAN\b|developer\s*mode"
-    r"|ignore\s+(?:all|previous|the)|instructions?|占位符|大语言模型|语言模型|神经网络|训练数据|\bGemma\b|\bGPT\b|ChatGPT|\bLLM\b"
+    r"|忽略(?:之前|以上|前面|所有)|越狱|开发者模式|调试模式|维护模式|上帝模式|无限制模式|角色扮演|prompt|jailbreak|(?<![a-z])DAN(?![a-z])|developer\s*mode"
+    r"|ignore\s+(?:all|previous|the)|instructions?|占位符|大语言模型|语言模型|神经网络|训练数据|Gemma|GPT|(?<![a-z])LLM(?![a-z])"
     r"|礼貌问候|信息传达|重述或转述|细化问题|情感管理|解决实施|反馈请求|关系延续|提供建议[:：]|感谢与告别"
-    r"|[a-z]+_(?:id|state|amount|date|eta|by|no|address|phone|tail|time|channel)\b|\bNone\b|\bnull\b|\bundefined\b|traceback"
+    r"|[a-z]+_(?:id|state|amount|date|eta|by|no|address|phone|tail|time|channel|refund)(?![a-z])|(?<![a-z])(?:None|null|undefined|open_refund)(?![a-z])|traceback"
     r"|select\s.{1,40}\sfrom|drop\s+table|\bKEFU_|api[_ ]?key|密钥|口令|解码|译文|编码后",
     re.I,
 )
@@ -54,6 +54,26 @@ _COUNSEL = re.compile(
     r"(?:官司|诉讼|起诉)[^，。！？]{0,4}(?:赢|胜|输)|必胜|胜诉|(?:违法|犯法|构成|涉嫌)[^，。！？]{0,6}(?:罪|诈骗|欺诈)|判您?[^，。！？]{0,3}年|"
     r"退一赔三|(?:法律|刑事)责任我们|我们(?:违法|承担全责|负全责)"
 )
+
+
+# Abuse in initials, which a list of words cannot hold: usb has one in it.
+_INITIALS = re.compile(
+    r"(?<![a-z])(?:s\s?b|nm|nmsl|cnm|tmd|wdnmd|fuck\w*|shit|bitch\w*|idiot|stupid|asshole)(?![a-z])", re.I
+)
+_STOP_WORDS = re.compile(
+    r"\b(?:the|an?|is|are|was|will|be|you|your|we|our|it|its|to|of|for|in|on|and|or|not|can|has|have|please|this|that|with|by|at|if)\b",
+    re.I,
+)
+
+
+def abuse(text: str) -> list[str]:
+    """Abuse in Latin letters."""
+    return _INITIALS.findall(unicodedata.normalize("NFKC", text))
+
+
+def reads_english(text: str) -> bool:
+    """Whether Latin text holds an English function word, as pinyin and single shouted words do not."""
+    return bool(_STOP_WORDS.search(text))
 
 
 def _plainly(text: str) -> str:

@@ -14,8 +14,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kefu.errors import DataError, NotFound
-from kefu.generation.claims import contradicted, unproven
-from kefu.generation.foreign import contacts, counsel, latin_run, markup, other_scripts, own_words, strange_ids
+from kefu.generation.claims import belied, contradicted, undated, unproven
+from kefu.generation.foreign import (
+    abuse,
+    contacts,
+    counsel,
+    latin_run,
+    markup,
+    other_scripts,
+    own_words,
+    reads_english,
+    strange_ids,
+)
 from kefu.generation.prompt import MARKS, fill, passage_texts, short_facts
 from kefu.generation.quantities import unvouched
 from kefu.generation.request import AGENT, USER, ReplyRequest, last_words
@@ -42,8 +52,8 @@ _ASKS_FOR_ID = re.compile(
 _HUMAN = re.compile(
     r"(?:我|这边|咱)(?:们|这边)?(?:就|也|可|其实|确实|真的?|当然)*(?:是|叫)(?:一?[名个位])?(?:真人|人工|活人|大活人|人类|真的人|真实的人|人(?![工力])|女生|男生|女孩|小姐姐|妹子|员工|主管|经理|店长|老板)"
     r"|(?:不是|哪是|又不是|才不是|并非)(?:什么|个|一个)?(?:机器人|智能客服|AI|程序|人工智能|自动回复|电脑)|如假包换|有血有肉|我[^，。！？]{0,3}不是[^，。！？]{0,2}机器|真人(?:客服)?(?:为您|给您)"
-    r"|我(?:本人|自己)(?:就?是|也|在)|我(?:也|刚)?(?:下班|吃(?:完|过)?饭|结婚|单身|今年\S{1,4}岁|老公|老婆|男朋友|女朋友|孩子|家里)|我有(?:孩子|家|老公|老婆|身份证|工号|感情|心跳|体温)"
-    r"|\bI(?:'m|’m| am)\s+(?:\w+\s+){0,3}(?:human|person|woman|man|girl|guy)\b|\bnot\s+an?\s+(?:\w+\s+)?(?:bot|robot|machine|ai|program)\b",
+    r"|我(?:本人|自己)(?:就?是|也|在)|我[^，。！？]{0,4}下班|我(?:也|刚)?(?:吃(?:完|过)?饭|结婚|单身|今年\S{1,4}岁|老公|老婆|男朋友|女朋友|孩子|家里)|我有(?:男朋友|女朋友|孩子|家|老公|老婆|身份证|工号|感情|心跳|体温)"
+    r"|(?<![a-z])I(?:'m|’m| am)\s+(?:\w+\s+){0,3}(?:human|person|woman|man|girl|guy)(?![a-z])|(?<![a-z])not\s+an?\s+(?:\w+\s+)?(?:bot|robot|machine|ai|program)(?![a-z])",
     re.I,
 )
 _FEEDBACK = re.compile(r"[？?吗么]|还有|评价|打个?分|解决|清楚|满意|别的|其他|尽管")
@@ -53,6 +63,10 @@ _LINK = re.compile(r"https?://[^\s\u3000-\u9fff\uff00-\uffef]+")
 _MARKS = tuple(unicodedata.normalize("NFKC", mark) for mark in MARKS)
 # Marks that come in pairs.
 _PAIRS = (("“", "”"), ("「", "」"), ("（", "）"), ("《", "》"))
+# Clauses that say the customer's numbers back, doubt or deny them: 等了五天, 15天不行, 是60天吗.
+_ECHOED = re.compile(
+    r"[^，。！？；,!?;]*(?:(?<![给为送帮退赔补到])您(?!的|看|放|好)|等了|过了|了[一-九两几\d]|不|没|未|别|无(?!理由)|难|吗|超|才|要是|如果|万一)[^，。！？；,!?;]*|[^，。！？；]*？"
+)
 _GROUNDED_SHARE = 0.12
 _ADMITS = re.compile(
     r"不敢|给不了|说不[准好死]|没公布|没定|还没定|查不[到出]|不知道|没权限|不好[说瞎]|不清楚|没有(?:新的|日期|消息)|定不了"
@@ -151,7 +165,7 @@ class Guard:
         elif not english and (words := latin_run(text, held)):
             found["language"] = words[0]
         said = " ".join((text.lower(), _squeezed(text)))
-        if hits := [w for w in self._sensitive if w in said]:
+        if hits := [w for w in self._sensitive if w in said] or abuse(text):
             found["sensitive"] = hits[0]
         if ids := strange_ids(text, [*held, *(said for speaker, said in request.turns if speaker == USER)]):
             found["id"] = ", ".join(ids)
@@ -163,7 +177,9 @@ class Guard:
             found["number"] = ", ".join("".join(q) for q in numbers)
         if claims := unproven(text, request, sources):
             found["promise"] = ", ".join(claims)
-        if words := contradicted(text, sources):
+        if late := undated(text, held) if request.strategy in _CLAIMS_OF_FACT else []:
+            found.setdefault("promise", ", ".join(late))
+        if words := [*contradicted(text, sources), *belied(text, request.facts)]:
             found["contradiction"] = ", ".join(words)
         if _HUMAN.search(text):
             found["identity"] = text
@@ -180,7 +196,7 @@ class Guard:
         own = _LINK.sub("", re.sub(r"\{[^{}]*\}", "", draft))
         han, latin = len(_HAN.findall(own)), len(_LATIN.findall(own))
         if english:
-            return latin > han
+            return latin > han and reads_english(own)
         return len(_HAN.findall(text)) >= 2 and han >= latin
 
     @staticmethod
@@ -191,8 +207,11 @@ class Guard:
             return []
         # The customer's own numbers may be said back to her, but an amount, a date or an id she names proves nothing.
         theirs = set(unvouched(text, [*proven, last_words(request.turns)]))
-        strict = request.strategy in _CLAIMS_OF_FACT
-        return [q for q in loose if q in theirs or (strict and q[1] in _UNITS_OF_FACT)]
+        if request.strategy not in _CLAIMS_OF_FACT:
+            return [q for q in loose if q in theirs]
+        # Nor do her days and pieces in what is stated, unless it only says them back.
+        stated = set(unvouched(_ECHOED.sub(" ", text), proven))
+        return [q for q in loose if q in theirs or q[1] in _UNITS_OF_FACT or q in stated]
 
 
 def _squeezed(text: str) -> str:
