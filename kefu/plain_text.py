@@ -11,7 +11,7 @@ import unicodedata
 
 MAX_CHARS = 1000
 _KEPT = frozenset("，。！？：；（）～、“”‘’…—《》「」【】·￥")
-# Categories that show nothing: controls, format characters (zero-width, bidi, tags), private use, surrogates, unassigned.
+# Categories that show nothing: controls, formats (zero-width, bidi, tags), private use, surrogates, unassigned.
 _HIDDEN = frozenset(("Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp", "Mn", "Me"))
 # Letters by their category that look empty.
 _BLANK = frozenset("\u115f\u1160\u3164\uffa0\u2800")

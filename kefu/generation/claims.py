@@ -65,7 +65,7 @@ CLAIMS: tuple[Claim, ...] = (
     _promise(
         r"赔偿|赔付|赔您|赔给|补偿|补您|返现|双倍|免单|送您(?:一|个|张|份)", "compensation", "coupon", "price_gap"
     ),
-    Claim(re.compile(_AT_ONCE + r"[^，。！？]{0,6}退(?:款|钱|给|您|到|回)"), ("refund_date", "refund_eta", "return_id")),
+    Claim(re.compile(_AT_ONCE + r"[^，。！？]{0,6}退(?:款|钱|给|您|到|回)"), ("refund_date", "refund_eta", "return_id")),  # noqa: E501
     _promise(
         r"回电|回个?电话|打给您|致电您|电话联系您|联系您|回复您|第一时间", "callback_by", "ticket_id", "install_time"
     ),
@@ -152,7 +152,7 @@ def contradicted(text: str, passages: Sequence[str]) -> list[str]:
 
 
 def _only_when(word: str, source: str) -> bool:
-    """Whether the sources name the word as a condition alone: 确认收货后; that it is not met yet contradicts nothing."""
+    """Whether the sources name the word as a condition alone: 确认收货后; that it is not met yet contradicts nothing."""  # noqa: E501
     named = re.findall(re.escape(word) + r"([^，。；！？]{0,5})", source)
     return all(re.search(r"后|前|才|以后", rest) for rest in named)
 

@@ -96,7 +96,7 @@ def test_a_wrong_file_is_named(tmp_path):
         read_attacks(tmp_path / "none.yml")
     file = tmp_path / "a.yml"
     file.write_text("scenes: {refund: {}}\nattacks: {k: [{say: x, drafts: [y], never: [z], wrong: 1}]}")
-    with pytest.raises(DataError, match="k/1.*'wrong'"):
+    with pytest.raises(DataError, match=r"k/1.*'wrong'"):
         read_attacks(file)
 
 
