@@ -20,7 +20,7 @@ from kefu.shop import Shop, check_order, seed
 ATTACKS = Path("data/attacks.yml")
 NOW = datetime(2026, 11, 23, 14, 30)
 # No rule was made for these; the bar is what gets past now.
-UNFORESEEN, PASSING = "beside-the-facts", 20
+UNFORESEEN, PASSING = "beside-the-facts", 16
 
 
 @pytest.fixture(scope="module")
