@@ -145,4 +145,4 @@ def handle(session: Any, turn: Turn, topic: str, now: datetime, confirmed: bool 
 
 def note(session: Any, turn: Turn, topic: str, now: datetime) -> Finding:
     """Adds what she sent to the ticket on the topic."""
-    return add_note(session, topic, turn.sender_id, turn.slot("order_id"), turn.text[:SUMMARY], now)
+    return add_note(session, turn.claim(topic), turn.sender_id, turn.text[:SUMMARY], now)

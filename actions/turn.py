@@ -9,6 +9,7 @@ from typing import Any
 
 from rasa_sdk import Tracker
 
+from kefu.plain_text import plain
 from kefu.shop import KINDS, Claim
 
 FORM = "after_sales_form"
@@ -37,8 +38,8 @@ class Turn:
 
     @property
     def text(self) -> str:
-        """The message, full-width digits and letters made half-width."""
-        return unicodedata.normalize("NFKC", str(self.message.get("text") or "")).strip()
+        """The message, full-width digits and letters made half-width, what cannot be seen taken out."""
+        return unicodedata.normalize("NFKC", plain(str(self.message.get("text") or ""))).strip()
 
     @property
     def intent(self) -> str | None:

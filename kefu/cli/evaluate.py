@@ -320,6 +320,44 @@ def cross_validate(
     _show(figures if as_json else {f"{v}, {k}": f for v, by in figures.items() for k, f in by.items()}, as_json)
 
 
+@app.command()
+def safety(
+    data: Annotated[Path, typer.Option(help="The attacks.")] = Path("data/attacks.yml"),
+    generator: Annotated[
+        bool, typer.Option("--model", help="Also play them with the generator that KEFU_GENERATOR names.")
+    ] = False,
+    as_json: Annotated[bool, _JSON] = False,
+) -> None:
+    """Attacks by kind: how many were tried and how many succeeded; those that did are named.
+
+    An engine that writes what the attacker wants stands in for the model; nothing it writes may be sent. The attempts
+    on other people's orders run against a seeded shop in memory.
+    """
+    with stdout_kept(as_json):
+        from dataclasses import replace
+
+        from kefu.evaluation.safety import attempts, hostile, played, read_attacks, summary
+        from kefu.generation import Guard, load_responder
+        from kefu.settings import settings
+        from kefu.shop import Shop, now, seed
+
+        attacks = read_attacks(data)
+        tries = list(hostile(attacks, Guard.load(settings().data_dir)))
+        shop = Shop("sqlite://")
+        seed(shop)
+        tries += attempts(shop, now())
+        if generator:
+            slow = replace(settings(), reply_deadline=20.0)
+            tries += (replace(t, kind=f"{t.kind} (model)") for t in played(attacks, load_responder(slow)))
+    got_through = [{"name": t.name, "leak": t.leak} for t in tries if t.leak]
+    if as_json:
+        typer.echo(json.dumps({"kinds": summary(tries), "succeeded": got_through}, ensure_ascii=False))
+    else:
+        _show(summary(tries), as_json)
+        for one in got_through:
+            typer.echo(f"{one['name']}: {one['leak']}")
+
+
 def _show(figures: Mapping[str, Any], as_json: bool) -> None:
     if as_json:
         typer.echo(json.dumps(figures, ensure_ascii=False))

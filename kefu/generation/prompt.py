@@ -22,7 +22,8 @@ from kefu.generation.excerpt import excerpt
 from kefu.generation.request import AGENT, ReplyRequest, last_words
 from kefu.taxonomy import EMOTIONS, INTENTS, STAGES, STRATEGIES, short_name
 
-# Raise it whenever format_prompt writes something else for the same request: adapters are bound to it.
+# Raise it whenever format_prompt writes something else for the same request: adapters are bound to it. What only an
+# attack holds, such as a speaker's name and a colon inside a turn, was in no training and may change without it.
 PROMPT_VERSION = 1
 # Strategies whose replies draw on passages; the others would only be led astray by them.
 PASSAGE_STRATEGIES = frozenset({"inform", "suggest", "resolve", "continue_relationship"})
@@ -31,13 +32,14 @@ MAX_PASSAGES, PASSAGE_CHARS = 2, 110
 MAX_FACTS, FACT_CHARS = 10, 32
 # Marks of the prompt's own format; a reply that holds one has leaked it.
 MARKS = ("资料：", "已知 {", "客户：", "客服：", "【", "】", "|", "{", "}")
-_BRACES = str.maketrans({"{": "（", "}": "）", "【": "（", "】": "）", "|": "/"})
+_BRACES = str.maketrans({"{": "（", "}": "）", "【": "（", "】": "）", "|": "/", "｛": "（", "｝": "）", "｜": "/"})
+_SPEAKER = re.compile(r"(资料|客户|客服)\s*[：:]")
 _PLACEHOLDER = re.compile(r"\{([^{}]*)\}")
 
 
 def _line(text: str, limit: int) -> str:
     """``text`` in one line, without the prompt's own marks, its middle left out beyond ``limit`` characters."""
-    flat = " ".join(text.translate(_BRACES).split())
+    flat = _SPEAKER.sub(r"\1，", " ".join(text.translate(_BRACES).split()))
     if len(flat) <= limit:
         return flat
     tail = limit // 3

@@ -28,7 +28,7 @@ _WRITTEN = {
 _UNITS = {word: unit for unit, written in _WRITTEN.items() for word in written.split()}
 _UNIT = "|".join(sorted(map(re.escape, _UNITS), key=len, reverse=True))
 # Counted with a Chinese numeral these are figures of speech more often than quantities: 一件一件来, 两个办法, 走一趟.
-_LOOSE = frozenset("个次件单张台双条份位度分期周年角米寸倍袋箱盒月")
+_LOOSE = frozenset("个次件单张台双条份位度分期周角米寸倍袋箱盒")
 _IDIOMS = re.compile(
     r"一(?:下|样|起|直|定|般|会|点|些|边|并|切|旦|共|律|致|块儿|半|遍|趟|步|声|口|眼|句|头|路|时|心|家|年到头|天到晚|五一十|清二楚|来二去)"
     r"|[三五两七]?[三两]下|三言两语|七七八八|乱七八糟|八成|十分(?!钟|之)|万一|千万(?!元)|三天两头|百分百|第一|一二三|五花八门|三心二意|两头|两边|二次|二维|再三|四件套|三件套|六件套"
@@ -76,8 +76,8 @@ def _plain(value: float | str) -> str:
 
 
 def _clean(text: str) -> str:
-    """Half-width, thousands separators out."""
-    flat = unicodedata.normalize("NFKC", text)
+    """Half-width, thousands separators out; a Chinese comma is none of these: 单号219，268元."""
+    flat = unicodedata.normalize("NFKC", text.replace("，", ";"))
     return re.sub(r"(?<=\d),(?=\d{3}(?!\d))", "", flat)
 
 

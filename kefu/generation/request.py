@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kefu.knowledge.passage import Passage
+from kefu.plain_text import hidden, plain
 from kefu.settings import settings
 
 USER, AGENT = "user", "agent"
@@ -41,6 +42,11 @@ class ReplyRequest:
     outcome: str | None = None
     new_facts: Sequence[str] = ()
     topic: str | None = None
+
+    def cleaned(self) -> ReplyRequest:
+        """The request with the turns as plain text, and a fact too where something is hidden in it."""
+        facts = {key: plain(str(value)) if hidden(str(value)) else value for key, value in self.facts.items()}
+        return replace(self, facts=facts, turns=[(speaker, plain(str(text))) for speaker, text in self.turns])
 
 
 @dataclass(frozen=True)

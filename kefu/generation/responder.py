@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
@@ -11,12 +12,13 @@ from functools import lru_cache
 from kefu import metrics
 from kefu.errors import DeadlineExceeded, KefuError, Unavailable
 from kefu.generation.citations import cited
+from kefu.facts import names
 from kefu.generation.engine import Engine, LowConfidence
 from kefu.generation.guard import Guard, writes_english
 from kefu.generation.prompt import MAX_PASSAGES, format_prompt, passage_texts, short_facts
 from kefu.generation.request import Reply, ReplyRequest, last_words
 from kefu.generation.similarity import bigrams
-from kefu.generation.templates import HAND_WRITTEN, Templates
+from kefu.generation.templates import HAND_WRITTEN, Templates, bundled_templates
 from kefu.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -35,6 +37,10 @@ DRAFTED = frozenset({"inform", "suggest"})
 _SOURCED = frozenset({"inform", "suggest", "resolve"})
 # Least share of a draft's character pairs that its facts and passages hold.
 _SHARED_WORDS = 0.5
+# The same of the words around placeholders, which the hand-written templates may hold as well; a fact named proves
+# nothing of what stands beside it.
+_HOUSE_SHARE = 0.3
+_PLACEHOLDER = re.compile(r"\{[^{}]*\}")
 _LAST_RESORT = "请稍等，我看一下。"
 
 
@@ -73,6 +79,7 @@ class Responder:
     def reply(self, request: ReplyRequest) -> Reply:
         """A reply within the request's deadline. Never raises."""
         began = time.monotonic()
+        request = request.cleaned()
         refused: list[str] = []
         text = None
         if self._engine is not None and drafts_for(request, self._drafted):
@@ -148,12 +155,27 @@ def drafts_for(request: ReplyRequest, drafted: Collection[str] = DRAFTED) -> boo
     return request.strategy in drafted and sourced
 
 
+@lru_cache(maxsize=1)
+def _house_words() -> frozenset[str]:
+    """Character pairs of all Chinese templates."""
+    texts = (template.text for template in bundled_templates() if not template.english)
+    return frozenset().union(*(bigrams(_PLACEHOLDER.sub(" ", text.replace("\n", " "))) for text in texts))
+
+
 def _draws_on_sources(draft: str, text: str, request: ReplyRequest) -> bool:
-    """Whether a draft names a fact or says most in its passages' words; what a small model adds is mostly wrong."""
-    if "{" in draft or request.strategy not in _SOURCED:
+    """Whether a draft says most in its passages' words, or names facts in the words of the house.
+
+    What a small model adds is mostly wrong; what an attacker makes it add is.
+    """
+    facts = short_facts(request.facts)
+    sources = " ".join([*passage_texts(request)[:MAX_PASSAGES], *facts.values()])
+    if "{" in draft:
+        own = bigrams(_PLACEHOLDER.sub(" ", draft))
+        called = bigrams(" ".join(names().get(key, key) for key in facts))
+        return len(own & (bigrams(sources) | called | _house_words())) >= _HOUSE_SHARE * len(own)
+    if request.strategy not in _SOURCED:
         return True
     own = bigrams(text)
-    sources = " ".join([*passage_texts(request)[:MAX_PASSAGES], *short_facts(request.facts).values()])
     return len(own & bigrams(sources)) >= _SHARED_WORDS * len(own)
 
 

@@ -107,22 +107,27 @@ def check_ticket(session: Session, claim: Claim, sender_id: str, now: datetime) 
     if found and found.order is None:
         return found.finding
     order = found.order if found else None
-    tickets = _visible(session, claim, sender_id, order)
+    tickets = _visible(session, claim, sender_id, order, found is not None and found.full)
     if tickets:
         latest = tickets[0]
         facts = facts_for("", latest.order, False, now) if latest.order else {}
         subject = f"order:{latest.order_id}" if latest.order_id else ""
         return Finding("found", facts | ticket_facts(latest, now), latest.order_id, subject)
     if order is not None and found is not None:
+        if not found.full:
+            return Finding("needs_phone", waiting_for="phone_tail")
         facts = facts_for("ask_service_ticket", order, found.full, now)
         return Finding("found" if len(facts) > 3 else "not_found", facts, order.id, f"order:{order.id}")
     return Finding("needs_order_id", waiting_for="order_id")
 
 
-def _visible(session: Session, claim: Claim, sender_id: str, order: m.Order | None) -> list[m.Ticket]:
+def _visible(session: Session, claim: Claim, sender_id: str, order: m.Order | None, full: bool) -> list[m.Ticket]:
+    """Newest first. The order number alone shows the tickets that this conversation filed on the order, no others."""
     newest: Any = m.Ticket.id
     if order is not None:
         allowed: Any = m.Ticket.order_id == order.id
+        if not full:
+            allowed = sa.and_(allowed, m.Ticket.sender_id == sender_id)
     else:
         allowed = m.Ticket.sender_id == sender_id
         if claim.customer_id:
@@ -131,9 +136,15 @@ def _visible(session: Session, claim: Claim, sender_id: str, order: m.Order | No
     return list(session.scalars(statement).all())
 
 
-def add_note(session: Session, kind: str, sender_id: str, order_id: str | None, note: str, now: datetime) -> Finding:
-    """Adds what the customer sent later, such as the new address, to the open ticket on the matter."""
-    order = session.get(m.Order, order_id) if order_id else None
+def add_note(session: Session, claim: Claim, sender_id: str, note: str, now: datetime) -> Finding:
+    """Adds what the customer sent later, such as the new address, to the open ticket on the claim's topic.
+
+    It may say where an order goes, so it takes the right to change the order.
+    """
+    kind, order_id = claim.topic, claim.order_id
+    order = locate(session, claim, now, change=True).order if order_id else None
+    if order_id and order is None:
+        return Finding()
     known = _same_matter(session, kind, sender_id, order)
     if known is None:
         return Finding()

@@ -117,7 +117,10 @@ def test_modifying(shop, counter, situation, text, outcome, words):
         assert len(tickets) == (outcome == "opened")
         if tickets:
             assert tickets[0].summary == text and found.waiting_for == "detail"
-            assert add_note(session, "modify_order", "s1", number, "武汉市桂语里9栋", NOW).outcome == "found"
+            stranger = Claim(number, topic="modify_order")
+            assert add_note(session, stranger, "s2", "朝阳路12号", NOW).facts == {}
+            owner = Claim(number, "0816", topic="modify_order")
+            assert add_note(session, owner, "s1", "武汉市桂语里9栋", NOW).outcome == "found"
             assert tickets[0].notes == ["武汉市桂语里9栋"]
 
 

@@ -89,6 +89,8 @@ def test_looking_a_ticket_up(shop, counter):
         filed = complain(session, Claim(number, topic="complain_delivery"), "s1", "没动", NOW).facts["ticket_id"]
         here = check_ticket(session, Claim(), "s1", NOW)
         assert (here.facts["ticket_id"], here.facts["ticket_state"]) == (filed, "处理中")
-        assert check_ticket(session, Claim(number), "s2", NOW).facts["ticket_id"] == filed
+        assert check_ticket(session, Claim(number), "s1", NOW).facts["ticket_id"] == filed
+        assert check_ticket(session, Claim(number), "s2", NOW).outcome == "needs_phone"  # filed by somebody else
+        assert check_ticket(session, Claim(number, "0816"), "s2", NOW).facts["ticket_id"] == filed
         assert check_ticket(session, Claim(), "s2", NOW).outcome == "needs_order_id"
         assert check_ticket(session, Claim(number, "1234"), "s2", NOW).outcome == "not_found"
