@@ -64,6 +64,9 @@ class Settings:
         adapter: folder of the LoRA adapter for the generator; ``none`` for the bare model.
         reply_deadline: seconds after which the strategy's template is sent in place of a draft.
         max_reply_tokens: the longest draft, in tokens.
+        reply_drafts: drafts of a reply that are written at once; the best that may be sent is.
+        reply_batch: drafts, of one reply or of several, that the generator writes at the same time.
+        reply_queue: replies that may wait for the generator; one more is a template at once.
         device: ``auto`` takes CUDA where there is a GPU.
         threads: CPU threads for the generator.
         rasa_url: where the Rasa server's HTTP API listens.
@@ -81,6 +84,9 @@ class Settings:
     adapter: str = "actions/adapter"
     reply_deadline: float = 3.0
     max_reply_tokens: int = 64
+    reply_drafts: int = 3
+    reply_batch: int = 8
+    reply_queue: int = 16
     device: str = "auto"
     threads: int = 2
     rasa_url: str = "http://127.0.0.1:5005"
@@ -105,6 +111,9 @@ _CASTS: dict[str, Callable[[str], Any]] = {
     "cache_dir": Path,
     "reply_deadline": _positive,
     "max_reply_tokens": _count,
+    "reply_drafts": _count,
+    "reply_batch": _count,
+    "reply_queue": _count,
     "threads": _count,
     "device": _device,
     "demo": _boolean,
