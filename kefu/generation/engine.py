@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections import deque
@@ -222,13 +223,15 @@ class TransformersEngine:
 
     def _needed(self, job: _Job) -> float:
         """Seconds that the shortest useful draft takes, from what earlier drafts took."""
-        return len(job.prompt) * self._per_character + _SOME_TOKENS * self._per_token
+        return self._reading(job) + _SOME_TOKENS * self._per_token
+
+    def _reading(self, job: _Job) -> float:
+        return len(job.prompt) * self._per_character
 
     def _wait(self) -> float:
         """Seconds until a newcomer's turn: prompts are read before its own, and rows become free one by one."""
         ahead = len(self._rows) + len(self._waiting) + 1 - self._decoder.rows
-        reading = sum(len(job.prompt) for job in self._waiting) * self._per_character
-        return reading + max(0, ahead) * self._per_draft / self._decoder.rows
+        return sum(map(self._reading, self._waiting)) + max(0, ahead) * self._per_draft / self._decoder.rows
 
     def _refuse(self) -> NoReturn:
         # A machine that was busy once is not busy for ever: the measured times fade, and a draft is tried again.
@@ -261,16 +264,19 @@ class TransformersEngine:
         self._decoder.clear()
 
     def _admit(self) -> None:
-        """Takes in what waits, as long as there are rows."""
+        """Takes in what waits, as long as there are rows and reading it costs no draft its deadline."""
         taken: list[_Job] = []
+        clock = time.monotonic()
+        first = min((row.job.deadline for row in self._rows), default=math.inf) - self._per_token
         with self._changed:
             for job in list(self._waiting):
-                if job.done.is_set() or time.monotonic() + self._needed(job) > job.deadline:
+                if job.done.is_set() or clock + self._needed(job) > job.deadline:
                     self._waiting.remove(job)
                     job.fail(DeadlineExceeded("The generator was busy with other replies until too late."))
-                elif len(self._rows) + len(taken) < self._decoder.rows:
+                elif len(self._rows) + len(taken) < self._decoder.rows and clock + self._reading(job) <= first:
                     self._waiting.remove(job)
                     taken.append(job)
+                    clock += self._reading(job)
         spare = self._decoder.rows - len(self._rows) - len(taken)
         for job in taken:
             more = min(spare, len(job.seeds) - 1)
@@ -384,15 +390,14 @@ def faster_dtype(threads: int) -> Any:
     return min(times, key=lambda d: times[d])
 
 
-def load_engine(settings: Settings) -> TransformersEngine:
-    """The engine that the settings ask for, warmed up.
+def load_model(settings: Settings) -> tuple[Any, Any]:
+    """(model, tokenizer) that the settings ask for, on its device and in the type that is fastest there.
 
     Raises:
         ModelNotFound, ModelCorrupt: of the base model or the adapter.
     """
     import torch
 
-    from kefu.generation.decoder import decoder_for
     from kefu.generation.loading import load_merged
 
     device = settings.device
@@ -401,10 +406,22 @@ def load_engine(settings: Settings) -> TransformersEngine:
     dtype = faster_dtype(settings.threads) if device == "cpu" else torch.bfloat16
     adapter = None if settings.adapter in ("", "none") else Path(settings.adapter)
     model, tokenizer = load_merged(settings.generator, adapter, dtype)
-    decoder = decoder_for(model.eval().to(device), settings.reply_batch)
-    engine = TransformersEngine(decoder, tokenizer, settings.threads, queue=settings.reply_queue)
-    engine.warm_up()
     logger.info(
         "Generator %s on %s in %s, adapter %s.", settings.generator, device, str(dtype).split(".")[-1], settings.adapter
     )
+    return model.eval().to(device), tokenizer
+
+
+def load_engine(settings: Settings) -> TransformersEngine:
+    """The engine that the settings ask for, warmed up.
+
+    Raises:
+        ModelNotFound, ModelCorrupt: of the base model or the adapter.
+    """
+    from kefu.generation.decoder import decoder_for
+
+    model, tokenizer = load_model(settings)
+    decoder = decoder_for(model, settings.reply_batch)
+    engine = TransformersEngine(decoder, tokenizer, settings.threads, queue=settings.reply_queue)
+    engine.warm_up()
     return engine
