@@ -101,7 +101,8 @@ responder: Once[Any] = Once("responder", _responder)
 templates: Once[Any] = Once("reply templates", _templates)
 value: Once[Any] = Once("value model", _value)  # where drafts are compared
 # Replies are written here, so that business actions never queue behind them.
-reply_threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="reply")
+# They mostly wait for the generator, which writes several replies at once and refuses what it cannot.
+reply_threads = ThreadPoolExecutor(max_workers=32, thread_name_prefix="reply")
 
 
 def warm_up() -> None:

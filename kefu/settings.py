@@ -96,6 +96,9 @@ class Settings:
         max_reply_tokens: the longest draft, in tokens.
         compare_drafts: how far, in probability, a second strategy may lie behind the best for both to be drafted and
             the better pair to be sent; 0 drafts the best alone.
+        reply_drafts: drafts of a reply that are written at once; the best that may be sent is.
+        reply_batch: drafts, of one reply or of several, that the generator writes at the same time.
+        reply_queue: replies that may wait for the generator; one more is a template at once.
         device: ``auto`` takes CUDA where there is a GPU.
         threads: CPU threads for the generator.
         rasa_url: where the Rasa server's HTTP API listens.
@@ -119,6 +122,9 @@ class Settings:
     reply_deadline: float = 3.0
     max_reply_tokens: int = 64
     compare_drafts: float = 0.0
+    reply_drafts: int = 3
+    reply_batch: int = 8
+    reply_queue: int = 16
     device: str = "auto"
     threads: int = 2
     rasa_url: str = "http://127.0.0.1:5005"
@@ -145,6 +151,9 @@ _CASTS: dict[str, Callable[[str], Any]] = {
     "reply_deadline": _positive,
     "max_reply_tokens": _count,
     "compare_drafts": _share,
+    "reply_drafts": _count,
+    "reply_batch": _count,
+    "reply_queue": _count,
     "threads": _count,
     "knowledge_store": _store,
     "device": _device,

@@ -141,7 +141,8 @@ def generator(
         if limit is not None and limit < len(examples):
             examples = random.Random(seed).sample(examples, limit)
         engine, guard = load_engine(chosen), Guard.load(chosen.data_dir)
-        responder = Responder(engine, guard, Templates(), chosen.max_reply_tokens, _strategies(strategies))
+        drafts, drafted = chosen.reply_drafts, _strategies(strategies)
+        responder = Responder(engine, guard, Templates(), chosen.max_reply_tokens, drafts, drafted)
         say = _counted(len(examples))
         figures, rows = evaluate_generator(examples, responder, reader, deadline or chosen.reply_deadline, say)
     if out is not None:

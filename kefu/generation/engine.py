@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol, runtime_checkable
 
 from kefu.errors import DeadlineExceeded, GenerationError
 from kefu.settings import Settings
@@ -16,16 +19,30 @@ from kefu.settings import Settings
 logger = logging.getLogger(__name__)
 
 _ENDS = "。！？…!?~～）)”」"
-# Share of a new measurement in the running means of the times per character read and token written.
+# Share of a new measurement in the running means of the times per character read, token and draft written.
 _FRESH = 0.3
 _FADE = 0.8  # of the measured times, each time that they forbid a draft
 # Least mean log-probability of a draft's tokens. Below it a small model is guessing: drafts read were sense above and
 # nonsense below more often than not.
 MIN_CONFIDENCE = -0.7
+_IDLE = 30.0  # seconds without work after which the writing thread ends; the next request starts another
+_SOME_TOKENS = 6  # of the shortest useful draft
 
 
 class LowConfidence(GenerationError):
     """The model was guessing."""
+
+
+class EngineBusy(GenerationError):
+    """Too many requests wait already."""
+
+
+@dataclass(frozen=True)
+class Draft:
+    """A finished draft and the mean log-probability of its tokens."""
+
+    text: str
+    confidence: float
 
 
 _WARM_UP = (
@@ -47,8 +64,26 @@ class Engine(Protocol):
 
         Raises:
             DeadlineExceeded: no finished sentence in time, or no turn for this call in time.
+            EngineBusy: too many wait already.
             LowConfidence: the model was guessing.
             GenerationError: the model gave nothing to use.
+        """
+
+
+@runtime_checkable
+class ManyDrafts(Engine, Protocol):
+    """An engine that writes several drafts of a prompt in about the time of one."""
+
+    def generate_many(self, prompt: str, max_tokens: int, deadline: float, seeds: Sequence[int]) -> list[Draft]:
+        """Drafts of one prompt, in no order; at least one.
+
+        Drafts that fail are left out, and those behind the first while others wait for the engine.
+
+        Args:
+            seeds: of the drafts, the most important first; see ``Engine.generate``.
+
+        Raises:
+            GenerationError: as of ``Engine.generate``, if no draft can be used.
         """
 
 
@@ -58,8 +93,45 @@ def last_finished(text: str) -> str:
     return text[: end + 1]
 
 
+@dataclass(eq=False)
+class _Job:
+    """A request: its prompt, and what became of its drafts."""
+
+    prompt: str
+    max_tokens: int
+    deadline: float
+    seeds: Sequence[int]
+    began: float = 0.0
+    open: int = 0  # drafts that are being written
+    drafts: list[Draft] = field(default_factory=list)
+    error: GenerationError | None = None  # of the first draft that failed
+    done: threading.Event = field(default_factory=threading.Event)
+
+    def fail(self, error: GenerationError) -> None:
+        """Gives the request up."""
+        self.error = self.error or error
+        self.done.set()
+
+
+@dataclass(eq=False)
+class _Row:
+    """A draft that is being written, in a row of the decoder."""
+
+    job: _Job
+    choose: Callable[[Any], int]
+    logits: Any  # (vocabulary,) of the next token
+    room: int  # the most tokens
+    tokens: list[int] = field(default_factory=list)
+    text: str = ""
+    surprise: float = 0.0
+
+
 class TransformersEngine:
-    """A causal language model behind a lock: one draft at a time, waiting no longer than the deadline allows.
+    """A causal language model and one thread that writes with it, several drafts at a time.
+
+    Requests wait in a queue of fixed length. Between two tokens the thread takes in what waits, as long as the decoder
+    has rows; each request gets a row for its first draft before any gets one for another draft, so that drafts become
+    fewer before requests have to wait. Prompts are read one after the other, which is bound by arithmetic anyway.
 
     Args:
         decoder: see kefu.generation.decoder.
@@ -68,6 +140,7 @@ class TransformersEngine:
             Single tokens run on one, which is no slower and leaves the rest to others.
         temperature, top_p: of drafts with a seed.
         min_confidence: least mean log-probability of a draft's tokens.
+        queue: the most requests that wait; one more is refused at once.
     """
 
     def __init__(
@@ -78,93 +151,48 @@ class TransformersEngine:
         temperature: float = 0.7,
         top_p: float = 0.9,
         min_confidence: float = MIN_CONFIDENCE,
+        queue: int = 16,
     ) -> None:
         self._decoder, self._tokenizer, self._threads = decoder, tokenizer, threads
         self._temperature, self._top_p = temperature, top_p
         self._min_confidence = min_confidence
-        self.confidence = 0.0  # of the last draft
-        self._lock = threading.Lock()
-        self._prompt: list[int] | None = None
+        self._queue = queue
+        self._waiting: deque[_Job] = deque()
+        self._rows: list[_Row] = []  # in the decoder's order; the writing thread's own
+        self._changed = threading.Condition()
+        self._thread: threading.Thread | None = None
         self._stops = {i for i in (tokenizer.eos_token_id,) if i is not None}
-        self._per_character, self._per_token = 0.0, 0.0
+        self._per_character, self._per_token, self._per_draft = 0.0, 0.0, 0.0
+
+    @property
+    def waiting(self) -> int:
+        """Requests that wait for their turn."""
+        return len(self._waiting)
 
     def generate(self, prompt: str, max_tokens: int, deadline: float, seed: int = 0) -> str:
         """See Engine."""
-        if not self._lock.acquire(timeout=max(0.0, deadline - self._needed(prompt) - time.monotonic())):
-            raise DeadlineExceeded(
-                "The generator was busy with other replies until too late; raise KEFU_REPLY_DEADLINE or add servers."
-            )
-        try:
-            return self._write(prompt, max_tokens, deadline, seed)
-        finally:
-            self._lock.release()
+        return self.generate_many(prompt, max_tokens, deadline, (seed,))[0].text
+
+    def generate_many(self, prompt: str, max_tokens: int, deadline: float, seeds: Sequence[int]) -> list[Draft]:
+        """See ManyDrafts; the prompt is read once."""
+        job = _Job(prompt, max_tokens, deadline, seeds)
+        self._submit(job)
+        if not job.done.wait(max(0.0, deadline - time.monotonic())):
+            job.fail(DeadlineExceeded("The draft was not ready in time; raise KEFU_REPLY_DEADLINE or add servers."))
+        if job.drafts:
+            return list(job.drafts)
+        raise job.error or GenerationError("The generator wrote nothing.")
 
     def warm_up(self) -> None:
         """Pays for lazy set-up and measures what prompts and tokens take."""
         times: dict[int, float] = {}
         for threads in (self._threads, 1, self._threads, 1):
-            self._threads, self._prompt = threads, None
-            self._per_character = self._per_token = 0.0
+            self._threads = threads
+            self._per_character = self._per_token = self._per_draft = 0.0
             with suppress(GenerationError):  # six tokens need not end a sentence
-                self.generate(_WARM_UP, 6, time.monotonic() + 60)
+                self.generate(_WARM_UP, _SOME_TOKENS, time.monotonic() + 60)
             times[threads] = self._per_character
         self._threads = min(times, key=lambda n: times[n])
-        self._prompt = None
-
-    def _needed(self, prompt: str) -> float:
-        """Seconds that the shortest useful draft takes, from what earlier drafts took."""
-        return len(prompt) * self._per_character + 6 * self._per_token
-
-    def _write(self, prompt: str, max_tokens: int, deadline: float, seed: int) -> str:
-        if time.monotonic() + self._needed(prompt) > deadline:
-            # A machine that was busy once is not busy for ever: the measured times fade, and a draft is tried again.
-            self._per_character *= _FADE
-            self._per_token *= _FADE
-            raise DeadlineExceeded("Too little time is left for a draft; raise KEFU_REPLY_DEADLINE.")
-        logits = self._read(prompt)
-        choose = self._chooser(seed)
-        tokens: list[int] = []
-        text, surprise, began = "", 0.0, time.monotonic()
-        while len(tokens) < max_tokens:
-            token = choose(logits)
-            surprise -= float(logits.log_softmax(-1)[token])
-            if token in self._stops:
-                return self._sure(text.strip(), surprise / (len(tokens) + 1))
-            tokens.append(token)
-            text = str(self._tokenizer.decode(tokens, skip_special_tokens=True))
-            if "\n" in text.strip():
-                return self._sure(text.strip().split("\n")[0].strip(), surprise / len(tokens))
-            if time.monotonic() + self._per_token > deadline:
-                break
-            logits = self._decoder.step(token)
-            self._per_token = _mean(self._per_token, (time.monotonic() - began) / len(tokens))
-        finished = last_finished(text).strip()
-        if not finished:
-            raise DeadlineExceeded(f"No finished sentence after {len(tokens)} tokens; raise KEFU_REPLY_DEADLINE.")
-        return self._sure(finished, surprise / len(tokens))
-
-    def _sure(self, text: str, surprise: float) -> str:
-        self.confidence = -surprise
-        if self.confidence < self._min_confidence:
-            raise LowConfidence(f"A draft's tokens had a mean log-probability of {self.confidence:.2f}.")
-        return text
-
-    def _read(self, prompt: str) -> Any:
-        """The logits behind the prompt; a prompt just read is not read again."""
-        import torch
-
-        ids = self.encode(prompt)
-        if ids == self._prompt:
-            torch.set_num_threads(1)
-            return self._decoder.rewind()
-        self._prompt = None
-        began = time.monotonic()
-        torch.set_num_threads(self._threads)
-        logits = self._decoder.prefill(ids)
-        torch.set_num_threads(1)
-        self._prompt = ids
-        self._per_character = _mean(self._per_character, (time.monotonic() - began) / max(1, len(prompt)))
-        return logits
 
     def encode(self, prompt: str) -> list[int]:
         """Token ids, <bos> first where the model has one; the prompt's end is kept if it is too long."""
@@ -172,6 +200,154 @@ class TransformersEngine:
         bos = self._tokenizer.bos_token_id
         room = self._decoder.capacity - 128
         return ([bos] if bos is not None else []) + ids[-room:]
+
+    def _submit(self, job: _Job) -> None:
+        with self._changed:
+            if len(self._waiting) >= self._queue:
+                raise EngineBusy(
+                    f"{len(self._waiting)} requests wait for the generator already; "
+                    "raise KEFU_REPLY_QUEUE or add servers."
+                )
+            if time.monotonic() + self._wait() + self._needed(job) > job.deadline:
+                if self._waiting or self._rows:
+                    raise DeadlineExceeded(
+                        "The generator is busy with other replies until too late; "
+                        "raise KEFU_REPLY_DEADLINE or add servers."
+                    )
+                self._refuse()
+            self._waiting.append(job)
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="generator", daemon=True)
+                self._thread.start()
+            self._changed.notify()
+
+    def _needed(self, job: _Job) -> float:
+        """Seconds that the shortest useful draft takes, from what earlier drafts took."""
+        return self._reading(job) + _SOME_TOKENS * self._per_token
+
+    def _reading(self, job: _Job) -> float:
+        return len(job.prompt) * self._per_character
+
+    def _wait(self) -> float:
+        """Seconds until a newcomer's turn: prompts are read before its own, and rows become free one by one."""
+        ahead = len(self._rows) + len(self._waiting) + 1 - self._decoder.rows
+        return sum(map(self._reading, self._waiting)) + max(0, ahead) * self._per_draft / self._decoder.rows
+
+    def _refuse(self) -> NoReturn:
+        # A machine that was busy once is not busy for ever: the measured times fade, and a draft is tried again.
+        self._per_character *= _FADE
+        self._per_token *= _FADE
+        raise DeadlineExceeded("Too little time is left for a draft; raise KEFU_REPLY_DEADLINE.")
+
+    def _work(self) -> None:
+        """The writing thread: newcomers join, each row gets a token, until there has been nothing to do for a while."""
+        import torch
+
+        while True:
+            with self._changed:
+                if not self._rows and not self._waiting and not self._changed.wait_for(lambda: self._waiting, _IDLE):
+                    self._thread = None
+                    return
+            try:
+                while self._rows or self._waiting:
+                    self._admit()
+                    torch.set_num_threads(1)
+                    self._write()
+            except Exception as error:
+                logger.exception("The generator failed.")
+                self._fail_all(error)
+
+    def _fail_all(self, error: Exception) -> None:
+        for job in {row.job for row in self._rows}:
+            job.fail(_generation_error(error))
+        self._rows = []
+        self._decoder.clear()
+
+    def _admit(self) -> None:
+        """Takes in what waits, as long as there are rows and reading it costs no draft its deadline."""
+        taken: list[_Job] = []
+        clock = time.monotonic()
+        first = min((row.job.deadline for row in self._rows), default=math.inf) - self._per_token
+        with self._changed:
+            for job in list(self._waiting):
+                if job.done.is_set() or clock + self._needed(job) > job.deadline:
+                    self._waiting.remove(job)
+                    job.fail(DeadlineExceeded("The generator was busy with other replies until too late."))
+                elif len(self._rows) + len(taken) < self._decoder.rows and clock + self._reading(job) <= first:
+                    self._waiting.remove(job)
+                    taken.append(job)
+                    clock += self._reading(job)
+        spare = self._decoder.rows - len(self._rows) - len(taken)
+        for job in taken:
+            more = min(spare, len(job.seeds) - 1)
+            spare -= more
+            self._begin(job, job.seeds[: 1 + more])
+
+    def _begin(self, job: _Job, seeds: Sequence[int]) -> None:
+        """Reads a request's prompt; its drafts get a row each."""
+        import torch
+
+        job.began = time.monotonic()
+        try:
+            torch.set_num_threads(self._threads)
+            ids = self.encode(job.prompt)
+            logits = self._decoder.prefill(ids, len(seeds))
+        except Exception as error:
+            job.fail(_generation_error(error))
+            return
+        taken = time.monotonic() - job.began
+        self._per_character = _mean(self._per_character, taken / max(1, len(job.prompt)))
+        job.open = len(seeds)
+        room = min(job.max_tokens, self._decoder.capacity - len(ids))
+        self._rows += [_Row(job, self._chooser(seed), logits, room) for seed in seeds]
+
+    def _write(self) -> None:
+        """Chooses each row's next token and reads them all; rows that are done leave."""
+        for number in reversed(range(len(self._rows))):
+            row = self._rows[number]
+            if row.job.done.is_set() or self._grow(row):
+                self._decoder.drop(number)
+                self._rows[number] = self._rows[-1]
+                self._rows.pop()
+        if not self._rows:
+            return
+        began = time.monotonic()
+        logits = self._decoder.step([row.tokens[-1] for row in self._rows])
+        for row, following in zip(self._rows, logits):
+            row.logits = following
+        self._per_token = _mean(self._per_token, time.monotonic() - began)
+
+    def _grow(self, row: _Row) -> bool:
+        """Chooses a row's next token; True where its draft has ended."""
+        token = row.choose(row.logits)
+        row.surprise -= float(row.logits.log_softmax(-1)[token])
+        written = len(row.tokens) + 1
+        if token in self._stops:
+            return self._end(row, row.text.strip(), written)
+        row.tokens.append(token)
+        row.text = str(self._tokenizer.decode(row.tokens, skip_special_tokens=True))
+        if "\n" in row.text.strip():
+            return self._end(row, row.text.strip().split("\n")[0].strip(), written)
+        if written < row.room and time.monotonic() + self._per_token <= row.job.deadline:
+            return False
+        return self._end(row, last_finished(row.text).strip() or None, written)
+
+    def _end(self, row: _Row, text: str | None, written: int) -> bool:
+        """Hands a draft over (None: it has no finished sentence), the request too if it was its last; True."""
+        job, confidence = row.job, -row.surprise / written
+        error: GenerationError | None = None
+        if text is None:
+            error = DeadlineExceeded(f"No finished sentence after {written} tokens; raise KEFU_REPLY_DEADLINE.")
+        elif confidence < self._min_confidence:
+            error = LowConfidence(f"A draft's tokens had a mean log-probability of {confidence:.2f}.")
+        else:
+            job.drafts.append(Draft(text, confidence))
+        job.error = job.error or error
+        job.open -= 1
+        if not job.open:
+            self._per_draft = _mean(self._per_draft, time.monotonic() - job.began)
+            job.done.set()
+        return True
 
     def _chooser(self, seed: int) -> Callable[[Any], int]:
         import torch
@@ -187,6 +363,12 @@ class TransformersEngine:
             return int(tokens[torch.multinomial(shares, 1, generator=generator)])
 
         return draw
+
+
+def _generation_error(error: Exception) -> GenerationError:
+    if isinstance(error, GenerationError):
+        return error
+    return GenerationError(f"The generator failed: {type(error).__name__}: {error}")
 
 
 def _mean(old: float, new: float) -> float:
@@ -208,15 +390,14 @@ def faster_dtype(threads: int) -> Any:
     return min(times, key=lambda d: times[d])
 
 
-def load_engine(settings: Settings) -> TransformersEngine:
-    """The engine that the settings ask for, warmed up.
+def load_model(settings: Settings) -> tuple[Any, Any]:
+    """(model, tokenizer) that the settings ask for, on its device and in the type that is fastest there.
 
     Raises:
         ModelNotFound, ModelCorrupt: of the base model or the adapter.
     """
     import torch
 
-    from kefu.generation.decoder import decoder_for
     from kefu.generation.loading import load_merged
 
     device = settings.device
@@ -225,9 +406,22 @@ def load_engine(settings: Settings) -> TransformersEngine:
     dtype = faster_dtype(settings.threads) if device == "cpu" else torch.bfloat16
     adapter = None if settings.adapter in ("", "none") else Path(settings.adapter)
     model, tokenizer = load_merged(settings.generator, adapter, dtype)
-    engine = TransformersEngine(decoder_for(model.eval().to(device)), tokenizer, settings.threads)
-    engine.warm_up()
     logger.info(
         "Generator %s on %s in %s, adapter %s.", settings.generator, device, str(dtype).split(".")[-1], settings.adapter
     )
+    return model.eval().to(device), tokenizer
+
+
+def load_engine(settings: Settings) -> TransformersEngine:
+    """The engine that the settings ask for, warmed up.
+
+    Raises:
+        ModelNotFound, ModelCorrupt: of the base model or the adapter.
+    """
+    from kefu.generation.decoder import decoder_for
+
+    model, tokenizer = load_model(settings)
+    decoder = decoder_for(model, settings.reply_batch)
+    engine = TransformersEngine(decoder, tokenizer, settings.threads, queue=settings.reply_queue)
+    engine.warm_up()
     return engine

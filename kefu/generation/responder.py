@@ -1,4 +1,4 @@
-"""The responder: draft, guard, one more draft, template. Whatever happens, the customer gets an answer in time."""
+"""The responder: drafts, guard, template. Whatever happens, the customer gets an answer in time."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from functools import lru_cache
 
 from kefu import metrics
 from kefu.errors import DeadlineExceeded, KefuError, Unavailable
-from kefu.generation.citations import cited
 from kefu.facts import names
-from kefu.generation.engine import Engine, LowConfidence
+from kefu.generation.citations import cited
+from kefu.generation.engine import Engine, EngineBusy, LowConfidence, ManyDrafts
 from kefu.generation.guard import Guard, writes_english
 from kefu.generation.prompt import MAX_PASSAGES, format_prompt, passage_texts, short_facts
 from kefu.generation.request import Reply, ReplyRequest, last_words
@@ -25,7 +25,7 @@ logger = logging.getLogger(__name__)
 
 # Seconds kept back for the guard and the template.
 _RESERVE = 0.05
-# 0 is the likeliest draft, the second one is drawn.
+# Of an engine that writes one draft at a time: the likeliest one, and one that is drawn if it was refused.
 _SEEDS = (0, 1)
 # What an action could not do is said in hand-written words: a draft knows nothing of it.
 _FAILED = frozenset({"not_found", "needs_order_id", "needs_phone", "refused"})
@@ -48,6 +48,7 @@ class Responder:
     """Writes replies. Safe to share between threads; without an engine it serves templates.
 
     Args:
+        drafts: that are written at once, for the best of them to be sent.
         drafted: strategies that the engine is asked for drafts of.
     """
 
@@ -57,10 +58,11 @@ class Responder:
         guard: Guard,
         templates: Templates,
         max_tokens: int = 64,
+        drafts: int = 3,
         drafted: Collection[str] = DRAFTED,
     ) -> None:
         self._engine, self._guard, self._templates, self._max_tokens = engine, guard, templates, max_tokens
-        self._drafted = frozenset(drafted)
+        self._drafts, self._drafted = drafts, frozenset(drafted)
 
     @property
     def guard(self) -> Guard:
@@ -93,10 +95,7 @@ class Responder:
     def _draft(self, engine: Engine, request: ReplyRequest, deadline: float, refused: list[str]) -> str | None:
         """A draft that passed the guard; why others did not is added to ``refused``."""
         try:
-            prompt = format_prompt(request)
-            for seed in _SEEDS:
-                with _timed():
-                    draft = engine.generate(prompt, self._max_tokens, deadline, seed)
+            for draft in self._written(engine, format_prompt(request), deadline):
                 verdict = self._guard.check(draft, request)
                 if verdict.passed and _draws_on_sources(draft, verdict.text, request):
                     return verdict.text
@@ -109,6 +108,9 @@ class Responder:
         except Unavailable as error:
             logger.debug("No draft, the template is sent: %s", error)
             refused.append("unavailable")
+        except EngineBusy as error:
+            logger.info("A draft had no turn: %s", error)
+            refused.append("busy")
         except KefuError as error:
             logger.warning("No draft, the template is sent: %s", error)
             refused.append("error")
@@ -116,6 +118,19 @@ class Responder:
             logger.exception("No draft, the template is sent.")
             refused.append("error")
         return None
+
+    def _written(self, engine: Engine, prompt: str, deadline: float) -> Iterator[str]:
+        """Different drafts, the surest first where the engine writes several at once."""
+        if isinstance(engine, ManyDrafts):
+            with _timed():
+                drafts = engine.generate_many(prompt, self._max_tokens, deadline, range(self._drafts))
+            ordered = sorted(drafts, key=lambda draft: -draft.confidence)
+            yield from dict.fromkeys(draft.text for draft in ordered)
+        else:
+            for seed in _SEEDS:
+                with _timed():
+                    draft = engine.generate(prompt, self._max_tokens, deadline, seed)
+                yield draft
 
     def _template(self, request: ReplyRequest) -> str:
         try:
@@ -210,4 +225,4 @@ def load_responder(settings: Settings) -> Responder:
             logger.error(
                 "Replies come from templates alone: %r does not start (%s). %s", settings.generator, cause, mend
             )
-    return Responder(engine, guard, templates, settings.max_reply_tokens)
+    return Responder(engine, guard, templates, settings.max_reply_tokens, settings.reply_drafts)

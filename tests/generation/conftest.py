@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from kefu.generation.engine import Draft
 from kefu.generation.request import ReplyRequest
 
 
@@ -28,6 +29,21 @@ class FakeEngine:
         if isinstance(draft, Exception):
             raise draft
         return draft
+
+
+class FakeEngineOfMany(FakeEngine):
+    """Gives all the scripted drafts at once, as (text, confidence); an exception is raised."""
+
+    def generate_many(self, prompt: str, max_tokens: int, deadline: float, seeds: Sequence[int]) -> list[Draft]:
+        self.calls += [(prompt, max_tokens, deadline, seed) for seed in seeds]
+        if isinstance(self.script[0], Exception):
+            raise self.script[0]
+        return [Draft(*draft) for draft in self.script]
+
+
+@pytest.fixture
+def fake_engine_of_many() -> type[FakeEngineOfMany]:
+    return FakeEngineOfMany
 
 
 @pytest.fixture
@@ -95,37 +111,44 @@ def tiny_gemma(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class FakeDecoder:
-    """Writes a script of token ids, whatever it reads; each token takes some seconds."""
+    """Writes a script of token ids in each row, whatever it reads; each step takes some seconds, each prompt none."""
 
     capacity = 640
 
-    def __init__(self, script: Sequence[int], vocabulary: int, takes: float = 0.0) -> None:
-        self.script, self.vocabulary, self.takes = list(script), vocabulary, takes
+    def __init__(self, script: Sequence[int], vocabulary: int, takes: float = 0.0, rows: int = 8) -> None:
+        self.script, self.vocabulary, self.takes, self.rows = list(script), vocabulary, takes, rows
         self.prompts: list[list[int]] = []
-        self.rewound = 0
-        self._at = 0
+        self.steps: list[int] = []  # rows of each
+        self._at: list[int] = []
 
-    def _logits(self) -> Any:
+    def _logits(self, at: int = 0) -> Any:
         import torch
 
         logits = torch.full((self.vocabulary,), -10.0)
-        logits[self.script[min(self._at, len(self.script) - 1)]] = 10.0
+        logits[self.script[min(at, len(self.script) - 1)]] = 10.0
         return logits
 
-    def prefill(self, ids: Sequence[int]) -> Any:
+    def prefill(self, ids: Sequence[int], copies: int = 1) -> Any:
         self.prompts.append(list(ids))
-        self._at = 0
+        self._at += [0] * copies
+        assert len(self._at) <= self.rows
         return self._logits()
 
-    def rewind(self) -> Any:
-        self.rewound += 1
-        self._at = 0
-        return self._logits()
+    def step(self, tokens: Sequence[int]) -> Any:
+        import torch
 
-    def step(self, token: int) -> Any:
+        assert len(tokens) == len(self._at)
         time.sleep(self.takes)
-        self._at += 1
-        return self._logits()
+        self.steps.append(len(tokens))
+        self._at = [at + 1 for at in self._at]
+        return torch.stack([self._logits(at) for at in self._at])
+
+    def drop(self, row: int) -> None:
+        self._at[row] = self._at[-1]
+        self._at.pop()
+
+    def clear(self) -> None:
+        self._at = []
 
 
 @pytest.fixture

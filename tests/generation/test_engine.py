@@ -7,9 +7,17 @@ from types import SimpleNamespace
 
 import pytest
 
-from kefu.errors import DeadlineExceeded, GenerationError
-from kefu.generation.engine import LowConfidence, TransformersEngine, last_finished, load_engine
-from kefu.settings import Settings
+torch = pytest.importorskip("torch")  # here, so that its import takes no test's time
+
+from kefu.errors import DeadlineExceeded, GenerationError  # noqa: E402
+from kefu.generation.engine import (  # noqa: E402
+    EngineBusy,
+    LowConfidence,
+    TransformersEngine,
+    last_finished,
+    load_engine,
+)
+from kefu.settings import Settings  # noqa: E402
 
 TEXT = ["<pad>", "<eos>", "<bos>", "好", "的", "，", "稍", "等", "。", "\n", "客", "户"]
 ID = {piece: i for i, piece in enumerate(TEXT)}
@@ -28,8 +36,8 @@ class Characters:
         return "".join(TEXT[i] for i in ids)
 
 
-def engine(fake_decoder, script, takes=0.0, **more):
-    decoder = fake_decoder([ID[piece] for piece in script], len(TEXT), takes)
+def engine(fake_decoder, script, takes=0.0, rows=8, **more):
+    decoder = fake_decoder([ID[piece] for piece in script], len(TEXT), takes, rows)
     return TransformersEngine(decoder, Characters(), threads=1, **more), decoder
 
 
@@ -74,54 +82,130 @@ def test_the_deadline_without_a_sentence_is_an_error(fake_decoder):
     assert time.monotonic() - began < 0.4
 
 
-def test_who_cannot_get_the_lock_in_time_does_not_wait_for_it(fake_decoder):
-    made, _ = engine(fake_decoder, ["的"] * 300, takes=0.01)
+def together(made, count, seconds=5.0, tokens=300, pause=0.0):
+    """What so many requests get that come ``pause`` seconds apart: a text or an error each."""
+    got = [None] * count
 
-    def slowly():
-        with pytest.raises(DeadlineExceeded):
-            made.generate("客户", 300, soon(2.0))
+    def ask(number):
+        try:
+            got[number] = made.generate("客户", tokens, soon(seconds))
+        except GenerationError as error:
+            got[number] = error
 
-    slow = threading.Thread(target=slowly)
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(count)]
+    for thread in threads:
+        thread.start()
+        time.sleep(pause)
+    for thread in threads:
+        thread.join()
+    return got
+
+
+def test_requests_that_come_together_are_written_together(fake_decoder):
+    made, decoder = engine(fake_decoder, [*["的"] * 19, "。", "<eos>"], takes=0.01)
+    assert together(made, 5) == ["的" * 19 + "。"] * 5
+    assert max(decoder.steps) == 5 and len(decoder.steps) < 2 * 20
+
+
+def test_a_newcomer_joins_between_two_tokens(fake_decoder):
+    made, decoder = engine(fake_decoder, [*["的"] * 19, "。", "<eos>"], takes=0.01)
+    assert together(made, 2, pause=0.1) == ["的" * 19 + "。"] * 2
+    assert decoder.steps[0] == 1 and 2 in decoder.steps and decoder.steps[-1] == 1
+
+
+def test_who_finds_no_row_waits_for_one(fake_decoder):
+    made, decoder = engine(fake_decoder, ["好", "的", "。", "<eos>"], takes=0.01, rows=2)
+    assert together(made, 5) == ["好的。"] * 5
+    assert max(decoder.steps) == 2
+
+
+def test_who_cannot_get_a_row_in_time_does_not_wait_for_it(fake_decoder):
+    made, _ = engine(fake_decoder, ["的"] * 300, takes=0.01, rows=1)
+    slow = threading.Thread(target=together, args=(made, 1, 2.0))
     slow.start()
     time.sleep(0.3)
     began = time.monotonic()
-    with pytest.raises(DeadlineExceeded, match="busy"):
+    with pytest.raises(DeadlineExceeded, match=r"busy|in time"):
         made.generate("客户", 300, soon(0.2))
     assert time.monotonic() - began < 0.4
     slow.join()
 
 
-def test_calls_are_served_one_after_the_other(fake_decoder):
-    made, _ = engine(fake_decoder, ["好", "的", "。", "<eos>"], takes=0.02)
-    drafts: list[str] = []
-    threads = [threading.Thread(target=lambda: drafts.append(made.generate("客户", 20, soon()))) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert drafts == ["好的。"] * 4
+def test_who_cannot_be_in_time_is_refused_at_once(fake_decoder):
+    made, _ = engine(fake_decoder, [*["的"] * 9, "。", "<eos>"], takes=0.05, rows=1)
+    made.generate("客户", 20, soon())  # half a second
+    first = threading.Thread(target=together, args=(made, 1))
+    first.start()
+    time.sleep(0.1)
+    began = time.monotonic()
+    with pytest.raises(DeadlineExceeded, match="busy"):
+        made.generate("客户", 20, soon(0.4))
+    assert time.monotonic() - began < 0.1
+    first.join()
 
 
-def test_the_lock_is_given_back_after_an_error(fake_decoder):
-    made, decoder = engine(fake_decoder, ["好", "的", "，"])
+def test_a_full_queue_refuses_at_once(fake_decoder):
+    made, _ = engine(fake_decoder, [*["的"] * 19, "。", "<eos>"], takes=0.02, rows=1, queue=2)
+    began = time.monotonic()
+    got = together(made, 6, pause=0.02)
+    refused = [one for one in got if isinstance(one, EngineBusy)]
+    assert len(refused) == 3 and "KEFU_REPLY_QUEUE" in str(refused[0])
+    assert got.count("的" * 19 + "。") == 3
+    assert time.monotonic() - began < 5 and made.waiting == 0
+
+
+def test_an_unfinished_draft_does_not_end_the_engine(fake_decoder):
+    made, _ = engine(fake_decoder, ["好", "的", "，"])
     for _ in range(2):
         with pytest.raises(DeadlineExceeded, match="sentence"):
             made.generate("客户", 3, soon())
-    assert decoder.rewound == 1
 
 
-def test_a_second_draft_does_not_read_the_prompt_again(fake_decoder):
+def test_a_failing_decoder_fails_who_is_in_it_and_no_other(fake_decoder):
     made, decoder = engine(fake_decoder, ["好", "。", "<eos>"])
-    made.generate("客户", 20, soon())
-    made.generate("客户", 20, soon(), seed=1)
-    assert len(decoder.prompts) == 1 and decoder.rewound == 1
-    made.generate("客", 20, soon())
-    assert len(decoder.prompts) == 2
+    step, decoder.step = decoder.step, lambda tokens: 1 / 0
+    with pytest.raises(GenerationError, match="ZeroDivisionError"):
+        made.generate("客户", 20, soon())
+    decoder.step = step
+    assert made.generate("客户", 20, soon()) == "好。"
+
+
+def test_drafts_of_one_prompt_read_it_once_and_are_written_together(fake_decoder):
+    made, decoder = engine(fake_decoder, ["好", "的", "。", "<eos>"])
+    drafts = made.generate_many("客户", 20, soon(), (0, 1, 2))
+    assert [draft.text for draft in drafts] == ["好的。"] * 3
+    assert len(decoder.prompts) == 1 and decoder.steps == [3, 3, 3]
+
+
+def test_drafts_become_fewer_before_a_request_has_to_wait(fake_decoder):
+    made, decoder = engine(fake_decoder, ["好", "的", "。", "<eos>"], takes=0.02, rows=2)
+    assert len(made.generate_many("客户", 20, soon(), range(5))) == 2
+    first = threading.Thread(target=together, args=(made, 1))
+    first.start()
+    time.sleep(0.03)
+    assert len(made.generate_many("客户", 20, soon(), range(2))) == 1
+    first.join()
+    assert max(decoder.steps) == 2
+
+
+def test_a_draft_that_fails_is_left_out(fake_decoder):
+    made, decoder = engine(fake_decoder, ["好", "。", "<eos>"], min_confidence=-0.3, temperature=1.0, top_p=1.0)
+    sure = decoder._logits
+
+    def unsure_at_first(at=0):
+        logits = sure(at)
+        if at == 0:
+            logits[ID["好"]], logits[ID["的"]] = 0.0, -0.85  # of 0.7 and 0.3
+        return logits
+
+    decoder._logits = unsure_at_first
+    drafts = made.generate_many("客户", 20, soon(), range(8))
+    assert 1 <= len(drafts) < 8 and {draft.text for draft in drafts} == {"好。"}
 
 
 def test_drawing_follows_the_seed(fake_decoder):
     made, decoder = engine(fake_decoder, ["好"], temperature=1.0, top_p=1.0, min_confidence=-99)
-    decoder._logits = lambda: __import__("torch").tensor([0.0, -99, -99, *[1.0] * 9] + [-99.0] * 60)
+    decoder._logits = lambda at=0: torch.tensor([0.0, -99, -99, *[1.0] * 9] + [-99.0] * 60)
     made._tokenizer.decode = lambda ids, skip_special_tokens: "".join(chr(97 + i) for i in ids) + "。"
     first = made.generate("客户", 12, soon(), seed=1)
     assert made.generate("客户", 12, soon(), seed=1) == first
@@ -130,9 +214,9 @@ def test_drawing_follows_the_seed(fake_decoder):
 
 def test_a_guess_is_told_apart_from_a_draft(fake_decoder):
     made, decoder = engine(fake_decoder, ["好", "。", "<eos>"])
-    assert made.generate("客户", 20, soon()) == "好。" and made.confidence > -0.1
+    assert made.generate_many("客户", 20, soon(), (0,))[0].confidence > -0.1
     sure = decoder._logits
-    decoder._logits = lambda: sure() * 0.05
+    decoder._logits = lambda at=0: sure(at) * 0.05
     with pytest.raises(LowConfidence):
         made.generate("客户", 20, soon())
 

@@ -9,7 +9,7 @@ import pytest
 
 from kefu.errors import DeadlineExceeded, GenerationError
 from kefu.generation import Guard, Responder, Templates, load_responder
-from kefu.generation.engine import LowConfidence
+from kefu.generation.engine import EngineBusy, LowConfidence
 from kefu.generation.templates import bundled_templates
 from kefu.knowledge.passage import Passage
 from kefu.settings import Settings
@@ -44,6 +44,22 @@ def test_a_refused_draft_is_drawn_anew_once(fake_engine, ask):
     reply = responder(engine).reply(ask(facts=FACTS))
     assert reply.source == "model" and "number" in reply.refused
     assert [seed for *_, seed in engine.calls] == [0, 1]
+
+
+def test_of_several_drafts_the_surest_that_may_be_sent_is(fake_engine_of_many, ask):
+    other = "{退款金额}已经退到{退款去向}，您查收。"
+    engine = fake_engine_of_many((GOOD, -0.3), ("三天到账，您放心。", -0.1), (other, -0.2), (other, -0.25))
+    reply = responder(engine).reply(ask(facts=FACTS))
+    assert reply.text == "268元已经退到微信零钱，您查收。" and "number" in reply.refused
+    assert [seed for *_, seed in engine.calls] == [0, 1, 2]
+
+
+def test_where_none_of_several_drafts_may_be_sent_the_template_is(fake_engine_of_many, ask):
+    engine = fake_engine_of_many(("三天到账，您放心。", -0.1), ("五天到账，您放心。", -0.2))
+    reply = responder(engine).reply(ask(facts=FACTS))
+    assert reply.source == "template" and "268元" in reply.text
+    busy = responder(fake_engine_of_many(EngineBusy("full"))).reply(ask(facts=FACTS))
+    assert busy.source == "template" and busy.refused == ("busy",)
 
 
 def test_after_two_refused_drafts_the_template_is_sent(fake_engine, ask):
