@@ -148,7 +148,7 @@ def generator(
     if out is not None:
         lines = (json.dumps(row.as_dict(), ensure_ascii=False) for row in rows)
         out.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    whole = {"figures": figures, "bars": bars(figures["all"]), "refused": refusals(rows)}
+    whole: dict[str, Any] = {"figures": figures, "bars": bars(figures["all"]), "refused": refusals(rows)}
     if as_json:
         typer.echo(json.dumps(whole, ensure_ascii=False))
         return

@@ -97,7 +97,7 @@ def _about(item: ReviewItem) -> tuple[str, str, str | None]:
     return folded(item.text), folded(item.context) if item.context else "", item.labels[2]
 
 
-def _foremost(item: ReviewItem) -> Mapping[str, Any]:
+def _foremost(item: ReviewItem) -> dict[str, Any]:
     return next((r for r in item.replies if r.get("message_id") == item.message_id), {})
 
 

@@ -46,7 +46,7 @@ def adapted(arguments: GeneratorTrainingArguments, steps: int, dtype: Any, maste
         model, tokenizer = load_base(str(start) if start else arguments.base, dtype)
     else:
         model, tokenizer = load_base(arguments.base, dtype)
-        extra = {"autocast_adapter_dtype": not masters}
+        extra: dict[str, Any] = {"autocast_adapter_dtype": not masters}
         if start is not None:
             model = peft.PeftModel.from_pretrained(model, str(start), is_trainable=True, **extra)
         else:
@@ -72,7 +72,8 @@ def _config(arguments: GeneratorTrainingArguments, steps: int, base: Any) -> Any
     import peft
 
     rank = arguments.rank
-    common = {"lora_dropout": arguments.dropout, "target_modules": list(PROJECTIONS), "task_type": "CAUSAL_LM"}
+    common: dict[str, Any] = {"lora_dropout": arguments.dropout, "target_modules": list(PROJECTIONS)}
+    common["task_type"] = "CAUSAL_LM"
     if arguments.method == "prefix":
         heads = base.num_key_value_heads
         # Gemma's heads are wider than its hidden size over their number, which peft would take.
