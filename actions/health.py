@@ -51,6 +51,12 @@ async def show_metrics(_: Request) -> HTTPResponse:
     return response.raw(metrics.exposition(), content_type=metrics.CONTENT_TYPE)
 
 
+def waiting() -> int:
+    """Replies that wait: for a thread, or for the generator."""
+    engine = getattr(resources.responder.made, "engine", None)
+    return resources.reply_threads._work_queue.qsize() + int(getattr(engine, "waiting", 0))
+
+
 class _Hooks:
     """Adds the routes when the action server is made."""
 
@@ -59,7 +65,7 @@ class _Hooks:
     def attach_sanic_app_extensions(app: Sanic) -> None:
         app.add_route(ready, "/ready")
         app.add_route(show_metrics, "/metrics")
-        metrics.replies_waiting.set_function(resources.reply_threads._work_queue.qsize)
+        metrics.replies_waiting.set_function(waiting)
         metrics.watch_breaker(lambda: str(getattr(getattr(resources.responder.made, "engine", None), "state", "")))
 
 

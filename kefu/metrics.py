@@ -21,7 +21,7 @@ reply_seconds = Histogram("kefu_reply_seconds", "From request to reply.", ["sour
 guard_refusals = Counter("kefu_guard_refusals", "Reasons the guard gave; a draft may have several.", ["reason"])
 drafts_failed = Counter("kefu_drafts_failed", "Drafts that never came to the guard.", ["reason"])
 engine_seconds = Histogram("kefu_engine_seconds", "What the engine took for a draft.", ["outcome"], buckets=_SECONDS)
-replies_waiting = Gauge("kefu_replies_waiting", "Replies that wait for a thread.")
+replies_waiting = Gauge("kefu_replies_waiting", "Replies that wait for a thread or for the generator.")
 breaker = Gauge("kefu_generator_breaker", "0 closed, 1 half-opened, 2 opened; closed without a generator over HTTP.")
 errors = Counter("kefu_errors", "What went wrong and was made good by an apology, a template or silence.", ["where"])
 messages = Counter("kefu_messages", "Customers' messages, repeated ones left out.", ["channel"])

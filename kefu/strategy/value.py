@@ -213,7 +213,8 @@ def features(embed: Callable[[Sequence[str]], Vectors], triples: Sequence[tuple[
     products = [asked * text, said * text, (asked * text).sum(1, keepdims=True), (said * text).sum(1, keepdims=True)]
     mixed = (chosen[:, :, None] * shape[:, None, :]).reshape(len(triples), -1)
     ones = np.ones((len(triples), 1), np.float32)
-    return np.concatenate([*(8.0 * p for p in products), 2.0 * text, chosen, mixed, ones], axis=1).astype(np.float32)
+    rows: Floats = np.concatenate([*(8.0 * p for p in products), 2.0 * text, chosen, mixed, ones], axis=1)
+    return rows.astype(np.float32)
 
 
 def _shape(text: str) -> tuple[float, ...]:

@@ -87,7 +87,7 @@ def test_both_are_served(loaded, generator):
 def test_the_gauge_shows_the_replies_that_wait_for_a_thread(loaded):
     gate = threading.Event()
     tasks = [resources.reply_threads.submit(gate.wait, 10) for _ in range(resources.reply_threads._max_workers + 2)]
-    health.metrics.replies_waiting.set_function(resources.reply_threads._work_queue.qsize)
+    health.metrics.replies_waiting.set_function(health.waiting)
     try:
         assert value("kefu_replies_waiting") == 2
     finally:
