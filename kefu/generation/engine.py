@@ -231,7 +231,8 @@ class TransformersEngine:
     def _wait(self) -> float:
         """Seconds until a newcomer's turn: prompts are read before its own, and rows become free one by one."""
         ahead = len(self._rows) + len(self._waiting) + 1 - self._decoder.rows
-        return float(sum(map(self._reading, self._waiting))) + max(0, ahead) * self._per_draft / self._decoder.rows
+        seconds: float = sum(map(self._reading, self._waiting)) + max(0, ahead) * self._per_draft / self._decoder.rows
+        return seconds
 
     def _refuse(self) -> NoReturn:
         # A machine that was busy once is not busy for ever: the measured times fade, and a draft is tried again.
