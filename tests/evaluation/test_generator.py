@@ -63,7 +63,7 @@ def test_a_number_without_a_source_is_seen_even_where_no_guard_saw_it():
         def check(self, draft, request):
             return Verdict(fill(draft, request.facts), ())
 
-    responder = Responder(Engine("退款{退款金额}，另赔99元。"), Lax(), Templates())
+    responder = Responder(Engine("退款金额{退款金额}，退款金额99元。"), Lax(), Templates())
     figures, rows = evaluate_generator([example(0)], responder, read, 3.0)
     assert figures["all"]["numbers"] == 2 and figures["all"]["grounded"] == 0.5
     assert rows[0].as_dict()["loose"] == ["99元"]
