@@ -22,9 +22,9 @@ _ENDS = "。！？…!?~～）)”」"
 # Share of a new measurement in the running means of the times per character read, token and draft written.
 _FRESH = 0.3
 _FADE = 0.8  # of the measured times, each time that they forbid a draft
-# Least mean log-probability of a draft's tokens. Below it a small model is guessing: drafts read were sense above and
-# nonsense below more often than not.
-MIN_CONFIDENCE = -0.7
+# Least mean log-probability of a draft's tokens. Below it a small model is guessing, whatever it is asked for; what
+# each strategy asks for beyond that stands in kefu.generation.responder.
+MIN_CONFIDENCE = -1.5
 _IDLE = 30.0  # seconds without work after which the writing thread ends; the next request starts another
 _SOME_TOKENS = 6  # of the shortest useful draft
 

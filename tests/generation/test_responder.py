@@ -62,6 +62,16 @@ def test_where_none_of_several_drafts_may_be_sent_the_template_is(fake_engine_of
     assert busy.source == "template" and busy.refused == ("busy",)
 
 
+@pytest.mark.parametrize(("strategy", "confidence", "source"), [
+    ("inform", -0.8, "model"), ("inform", -1.0, "template"), ("verify_identity", -1.0, "model"),
+    ("verify_identity", -1.4, "template"),
+])  # fmt: skip
+def test_each_strategy_asks_for_its_own_confidence(fake_engine_of_many, ask, strategy, confidence, source):
+    draft = {"inform": GOOD, "verify_identity": "订单号发我一下，我查查是哪一单。"}[strategy]
+    reply = responder(fake_engine_of_many((draft, confidence))).reply(ask(strategy=strategy, facts=FACTS))
+    assert reply.source == source and (source == "model" or reply.refused == ("unsure",))
+
+
 def test_after_two_refused_drafts_the_template_is_sent(fake_engine, ask):
     engine = fake_engine("三天到账，您放心。", "五天到账，您放心。", GOOD)
     reply = responder(engine).reply(ask(facts=FACTS))
