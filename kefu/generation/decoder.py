@@ -2,8 +2,7 @@
 
 A decoder holds several rows, each a prompt and what is written behind it; they go on together, and one may join or
 leave between two tokens. On a CPU most of transformers' time per token is Python and memory traffic, so Gemma 3 has a
-decoder of its own: the prompt runs through transformers' model; single tokens through fused int8 matrices and a
-key-value cache of fixed size. A matrix is fetched once for all rows.
+decoder of its own: fused int8 matrices and a key-value cache of fixed size. A matrix is fetched once for all rows.
 """
 
 from __future__ import annotations
@@ -228,7 +227,6 @@ class GemmaDecoder(_Rows):
         super().__init__(capacity, rows)
         make = make or (int8_linear if has_int8() else float_linear)
         config = model.config
-        self._model = model
         self._layers = [_Layer(layer, make) for layer in model.model.layers]
         self._head = make(model.lm_head.weight.detach().float())
         self._embedding = model.model.embed_tokens.weight.detach()
@@ -258,13 +256,16 @@ class GemmaDecoder(_Rows):
     def prefill(self, ids: Sequence[int], copies: int = 1) -> Tensor:
         """See Decoder."""
         self._check_prompt(ids, copies)
-        logits, cache = _read_prompt(self._model, ids)
-        begin = len(self._lengths)
-        for index, layer in enumerate(cache.layers):
-            self._keys[index, begin : begin + copies, :, : len(ids)] = layer.keys
-            self._values[index, begin : begin + copies, :, : len(ids)] = layer.values
-        self._lengths += [len(ids)] * copies
-        return logits
+        begin, length = len(self._lengths), len(ids)
+        ages = torch.arange(length)[:, None] - torch.arange(length)
+        hidden = {False: ages < 0, True: (ages < 0) | (ages >= self._window)}
+        turns = {sliding: (c[:length], s[:length]) for sliding, (c, s) in self._rotations.items()}
+        rows = slice(begin, begin + copies)
+        x = self._through(
+            ids, lambda index, layer, x: self._attend_prompt(index, layer, x, rows, hidden, turns[layer.sliding])
+        )
+        self._lengths += [length] * copies
+        return self._head(self._normed(x[-1:], self._norm))[0]
 
     @torch.inference_mode()
     def drop(self, row: int) -> None:
@@ -282,30 +283,59 @@ class GemmaDecoder(_Rows):
         self._check_step(tokens)
         place = _Place(self._lengths, self._window)
         turns = {sliding: (c[place.now], s[place.now]) for sliding, (c, s) in self._rotations.items()}
-        x = self._embedding[torch.tensor(tokens)].float() * self._scale
-        for index, layer in enumerate(self._layers):
-            before, after, before_mlp, after_mlp = layer.norms
-            attended = self._attend(index, layer, self._normed(x, before), place, turns[layer.sliding])
-            x = x + self._normed(attended, after)
-            gate, up = layer.gate_up(self._normed(x, before_mlp)).chunk(2, 1)
-            x = x + self._normed(layer.down(gelu(gate, approximate="tanh") * up), after_mlp)
+        x = self._through(tokens, lambda index, layer, x: self._attend(index, layer, x, place, turns[layer.sliding]))
         self._lengths = [length + 1 for length in self._lengths]
         return self._head(self._normed(x, self._norm))
+
+    def _through(self, tokens: Sequence[int], attend: Callable[[int, _Layer, Tensor], Tensor]) -> Tensor:
+        """The last hidden states (tokens, hidden); ``attend`` is given a layer's number, the layer and its input."""
+        x = self._embedding[torch.tensor(list(tokens))].float() * self._scale
+        for index, layer in enumerate(self._layers):
+            before, after, before_mlp, after_mlp = layer.norms
+            x = x + self._normed(attend(index, layer, self._normed(x, before)), after)
+            gate, up = layer.gate_up(self._normed(x, before_mlp)).chunk(2, 1)
+            x = x + self._normed(layer.down(gelu(gate, approximate="tanh") * up), after_mlp)
+        return x
+
+    def _turned(self, layer: _Layer, x: Tensor, turn: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
+        """(queries and keys, turned by where they stand; values), each (tokens, heads, head size)."""
+        fused = layer.qkv(x).view(len(x), -1, self._size)
+        qk = self._normed(fused[:, : self._heads + self._groups], layer.qk_norm)
+        cosine, sine = turn
+        qk = qk * cosine + torch.roll(qk, self._size // 2, 2) * sine
+        return qk, fused[:, self._heads + self._groups :]
+
+    def _attend_prompt(
+        self,
+        index: int,
+        layer: _Layer,
+        x: Tensor,
+        rows: slice,
+        hidden: dict[bool, Tensor],
+        turn: tuple[Tensor, Tensor],
+    ) -> Tensor:
+        """Self-attention of a prompt (tokens, hidden), whose keys and values are put into ``rows`` of the cache."""
+        heads, groups, length = self._heads, self._groups, len(x)
+        qk, values = self._turned(layer, x, turn)
+        keys, values = qk[:, heads:].transpose(0, 1), values.transpose(0, 1)
+        self._keys[index, rows, :, :length], self._values[index, rows, :, :length] = keys, values
+        queries = qk[:, :heads].transpose(0, 1).reshape(groups, heads // groups, length, self._size)
+        scores = queries @ keys[:, None].transpose(2, 3)
+        scores.masked_fill_(hidden[layer.sliding], float("-inf"))
+        attended = (scores.softmax(-1) @ values[:, None]).view(heads, length, self._size)
+        return layer.out(attended.transpose(0, 1).reshape(length, -1))
 
     def _attend(self, index: int, layer: _Layer, x: Tensor, place: _Place, turn: tuple[Tensor, Tensor]) -> Tensor:
         """Self-attention of one token a row (rows, hidden) over the cache, their own keys and values added."""
         rows, heads, groups, size = len(x), self._heads, self._groups, self._size
-        fused = layer.qkv(x).view(rows, -1, size)
-        qk = self._normed(fused[:, : heads + groups], layer.qk_norm)
-        cosine, sine = turn
-        qk = qk * cosine + torch.roll(qk, size // 2, 2) * sine
+        qk, new_values = self._turned(layer, x, turn)
         all_keys, all_values = self._keys[index], self._values[index]
         if place.level:
             all_keys[:rows, :, place.end - 1] = qk[:, heads:]
-            all_values[:rows, :, place.end - 1] = fused[:, heads + groups :]
+            all_values[:rows, :, place.end - 1] = new_values
         else:
             all_keys[place.rows, :, place.now] = qk[:, heads:]
-            all_values[place.rows, :, place.now] = fused[:, heads + groups :]
+            all_values[place.rows, :, place.now] = new_values
         begin, hidden = place.seen(layer.sliding)
         keys, values = all_keys[:rows, :, begin : place.end], all_values[:rows, :, begin : place.end]
         scores = qk[:, :heads].view(rows, groups, heads // groups, size) @ keys.transpose(2, 3)

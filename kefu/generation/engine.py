@@ -26,6 +26,7 @@ _FADE = 0.8  # of the measured times, each time that they forbid a draft
 # each strategy asks for beyond that stands in kefu.generation.responder.
 MIN_CONFIDENCE = -1.5
 _IDLE = 30.0  # seconds without work after which the writing thread ends; the next request starts another
+_FEW_ROWS = 4  # up to so many a second thread costs what it brings
 _SOME_TOKENS = 6  # of the shortest useful draft
 
 
@@ -136,8 +137,8 @@ class TransformersEngine:
     Args:
         decoder: see kefu.generation.decoder.
         tokenizer: of transformers.
-        threads: the most torch threads for the prompt; warm_up takes one if that is faster, as on a busy machine.
-            Single tokens run on one, which is no slower and leaves the rest to others.
+        threads: the most torch threads for the prompt and for many rows; warm_up takes one if that is faster, as on a
+            busy machine. A few rows run on one, which is no slower and leaves the rest to others.
         temperature, top_p: of drafts with a seed.
         min_confidence: least mean log-probability of a draft's tokens.
         queue: the most requests that wait; one more is refused at once.
@@ -252,7 +253,7 @@ class TransformersEngine:
             try:
                 while self._rows or self._waiting:
                     self._admit()
-                    torch.set_num_threads(1)
+                    torch.set_num_threads(self._threads if len(self._rows) > _FEW_ROWS else 1)
                     self._write()
             except Exception as error:
                 logger.exception("The generator failed.")
