@@ -289,7 +289,7 @@ class GemmaDecoder(_Rows):
 
     def _through(self, tokens: Sequence[int], attend: Callable[[int, _Layer, Tensor], Tensor]) -> Tensor:
         """The last hidden states (tokens, hidden); ``attend`` is given a layer's number, the layer and its input."""
-        x = self._embedding[torch.tensor(list(tokens))].float() * self._scale
+        x: Tensor = self._embedding[torch.tensor(list(tokens))].float() * self._scale
         for index, layer in enumerate(self._layers):
             before, after, before_mlp, after_mlp = layer.norms
             x = x + self._normed(attend(index, layer, self._normed(x, before)), after)
