@@ -182,7 +182,7 @@ def _score(template: Template, request: ReplyRequest) -> int | None:
     if template.emotions and request.emotion not in template.emotions:
         return None
     topic = _topic(request)
-    matched = bool(template.intents) and topic in template.intents
+    matched = topic in template.intents or (request.intent in template.intents and template.intents <= FOLLOW_UPS)
     if template.intents and not matched and not (template.needs and (topic is None or topic in FOLLOW_UPS)):
         return None
     new = len(template.needs & set(request.new_facts))
