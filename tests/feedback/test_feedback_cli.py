@@ -64,7 +64,7 @@ def test_the_loop_by_hand(harvested: TrackerStore) -> None:
     files = ["nlu/feedback.yml", "dialogues/feedback.yml", "preferences.jsonl"]
     assert exported["files"] == [f"var/feedback/{name}" for name in files]
     assert exported["pairs"] == 1
-    assert "1 examples, 1 dialogues." in run("feedback", "export").stdout
+    assert "1 examples, 1 dialogues, 1 pairs of replies." in run("feedback", "export").stdout
     assert "[corrected]" in run("feedback", "list", "--status", "corrected").stdout
 
 

@@ -123,7 +123,7 @@ def test_train_generator_writes_an_adapter(tiny_gemma, tmp_path, monkeypatch):
     monkeypatch.setattr(kefu.settings, "settings", lambda: made)
     dialogues = tmp_path / "d.yml"
     user = "{user: 钱呢, intent: ask_refund_status, emotion: anxious}"
-    turns = f"  turns:\n  - {user}\n  - {{agent: 在路上。, strategy: inform}}\n"
+    turns = f"  turns:\n  - {user}\n  - {{agent: 让您等着急了，我明白。, strategy: manage_emotion}}\n"
     dialogues.write_text("".join(f"- id: d{i}\n  scene: 退款\n{turns}" for i in range(3)), "utf-8")
     arguments = [
         "generator",

@@ -229,15 +229,18 @@ def test_every_method_learns_and_is_served(methods, tiny_gemma, dialogues, metho
     item = encode(tokenizer, "客户：钱呢\n【退款进度|焦急】信息传达：", "退款在路上。")
 
     def likelihood(of):
-        logits = [of.prefill(item.ids[: item.start]), *(of.step(t) for t in item.ids[item.start : -1])]
+        of.clear()
+        logits = [of.prefill(item.ids[: item.start]), *(of.step([t])[0] for t in item.ids[item.start : -1])]
         return sum(float(row.log_softmax(-1)[t]) for row, t in zip(logits, item.ids[item.start :]))
 
     # a prefix is out of sight for most layers of the tiny model, whose window is 16 tokens
     assert likelihood(decoder) > likelihood(decoder_for(plain.eval())) + (0.3 if method == "prefix" else 1)
+    decoder.clear()
     first = decoder.prefill(item.ids[: item.start])
-    after = decoder.step(item.ids[item.start])
-    decoder.rewind()
-    assert torch.allclose(decoder.step(item.ids[item.start]), after, atol=1e-4) and not torch.equal(first, after)
+    after = decoder.step([item.ids[item.start]])[0]
+    decoder.clear()
+    decoder.prefill(item.ids[: item.start])
+    assert torch.allclose(decoder.step([item.ids[item.start]])[0], after, atol=1e-4) and not torch.equal(first, after)
 
 
 def test_a_prefix_is_served_as_it_was_trained(methods, tiny_gemma):
