@@ -12,6 +12,7 @@ import torch
 
 from kefu.errors import ModelCorrupt, ModelError
 from kefu.text_classifier import Classifier, MultiTaskClassifier, save, train
+from kefu.text_classifier.calibration import Calibration
 from kefu.text_classifier.export import export
 from kefu.text_classifier.restore import restore
 from kefu.text_classifier.session import session
@@ -54,7 +55,9 @@ def test_an_unquantised_graph_gives_the_weights_themselves(trained: Trained, sav
 def test_weights_that_modules_share_are_found(tiny_encoder: Path, tmp_path: Path) -> None:
     """Norms and biases of an untrained encoder are all alike, and the graph keeps one of each."""
     network = MultiTaskClassifier.from_pretrained(tiny_encoder, tasks()).eval()
-    folder = save(Trained(network, tiny_encoder, {"intent": 1.0, "emotion": 1.0}), tmp_path / "new", 64)
+    folder = save(
+        Trained(network, tiny_encoder, {"intent": Calibration(), "emotion": Calibration()}), tmp_path / "new", 64
+    )
     after = restore(folder).state_dict()
     assert after.keys() == network.state_dict().keys()
     assert all(bool((value == 1).all()) for name, value in after.items() if name.endswith("LayerNorm.weight"))
