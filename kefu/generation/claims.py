@@ -61,7 +61,7 @@ CLAIMS: tuple[Claim, ...] = (
     # promises
     _promise(r"终身|永久|永远|无限期|全额(?:退|赔)|免费送|白送|加倍|[两三四五十]倍(?!积分)"),
     _promise(r"(?i:(?<![a-z])(?:promise|guarantee|assure you|compensat|full refund|free of charge|double your))"),
-    _promise(r"别(?:再|急着)?(?:打包票|打保票|担保|承诺)"),  # an agent's to the customer: an echo of what was asked for
+    _promise(r"(?:您|先)*别(?:再|急着)?(?:打包票|打保票|担保|承诺)"),  # an echo of what she asked for
     _promise(r"保证|担保|打包票|包您|绝对|一定[能会给帮可到让]|肯定[能会给到]|必定|承诺|百分之?百|说到做到"),
     _promise(
         r"赔偿|赔付|赔您|赔给|补偿|补您|返现|双倍|免单|送您(?:一|个|张|份)", "compensation", "coupon", "price_gap"
