@@ -18,9 +18,9 @@ from typing import Any
 from kefu.dialogues import Dialogue, read_dialogues
 from kefu.errors import DataError, GenerationError, SettingsError
 from kefu.evaluation.metrics import percentile
-from kefu.generation.engine import TransformersEngine, load_model
+from kefu.generation.engine import TransformersEngine
 from kefu.generation.examples import Example, examples_of
-from kefu.generation.loading import load_merged
+from kefu.generation.loading import load_merged, load_model
 from kefu.generation.prompt import format_prompt
 from kefu.generation.responder import drafts_for
 from kefu.settings import Settings

@@ -22,7 +22,14 @@ _GEMMA = "Gemma is provided under and subject to the Gemma Terms of Use found at
 
 
 def write_card(folder: Path, base: str, card: dict[str, Any]) -> dict[str, Any]:
-    """Writes ``kefu.json`` and ``NOTICE`` and gives back the whole card."""
+    """Writes ``kefu.json`` and ``NOTICE`` and gives back the whole card.
+
+    peft writes the folder that the base model was loaded from, on this machine; its name takes that one's place.
+    """
+    config = folder / "adapter_config.json"
+    if config.is_file():
+        told = {**json.loads(config.read_text(encoding="utf-8")), "base_model_name_or_path": base}
+        config.write_text(json.dumps(told, indent=2) + "\n", encoding="utf-8")
     whole = {"prompt_version": PROMPT_VERSION, "base": base, **card}
     (folder / CARD).write_text(json.dumps(whole, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     kind = {"lora": "a LoRA adapter for", "full": "all weights of"}.get(method_of(whole), "an adapter for")

@@ -10,7 +10,6 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, NoReturn, Protocol, runtime_checkable
 
 from kefu.errors import DeadlineExceeded, GenerationError
@@ -132,7 +131,7 @@ class TransformersEngine:
 
     Requests wait in a queue of fixed length. Between two tokens the thread takes in what waits, as long as the decoder
     has rows; each request gets a row for its first draft before any gets one for another draft, so that drafts become
-    fewer before requests have to wait. Prompts are read one after the other, which is bound by arithmetic anyway.
+    fewer before requests have to wait. Prompts are read one after the other.
 
     Args:
         decoder: see kefu.generation.decoder.
@@ -377,43 +376,6 @@ def _mean(old: float, new: float) -> float:
     return new if not old else (1 - _FRESH) * old + _FRESH * new
 
 
-def faster_dtype(threads: int) -> Any:
-    """bfloat16 or float32, whichever multiplies faster on this CPU."""
-    import torch
-
-    torch.set_num_threads(threads)
-    times: dict[Any, float] = {}
-    for dtype in (torch.bfloat16, torch.float32):
-        prompt, weight = torch.randn(96, 640, dtype=dtype), torch.randn(2048, 640, dtype=dtype)
-        for _ in range(3):
-            began = time.perf_counter()
-            torch.nn.functional.linear(prompt, weight)
-            times[dtype] = min(times.get(dtype, 1e9), time.perf_counter() - began)
-    return min(times, key=lambda d: times[d])
-
-
-def load_model(settings: Settings) -> tuple[Any, Any]:
-    """(model, tokenizer) that the settings ask for, on its device and in the type that is fastest there.
-
-    Raises:
-        ModelNotFound, ModelCorrupt: of the base model or the adapter.
-    """
-    import torch
-
-    from kefu.generation.loading import load_merged
-
-    device = settings.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    dtype = faster_dtype(settings.threads) if device == "cpu" else torch.bfloat16
-    adapter = None if settings.adapter in ("", "none") else Path(settings.adapter)
-    model, tokenizer = load_merged(settings.generator, adapter, dtype)
-    logger.info(
-        "Generator %s on %s in %s, adapter %s.", settings.generator, device, str(dtype).split(".")[-1], settings.adapter
-    )
-    return model.eval().to(device), tokenizer
-
-
 def load_engine(settings: Settings) -> TransformersEngine:
     """The engine that the settings ask for, warmed up.
 
@@ -421,6 +383,7 @@ def load_engine(settings: Settings) -> TransformersEngine:
         ModelNotFound, ModelCorrupt: of the base model or the adapter.
     """
     from kefu.generation.decoder import decoder_for
+    from kefu.generation.loading import load_model
 
     model, tokenizer = load_model(settings)
     decoder = decoder_for(model, settings.reply_batch)

@@ -122,7 +122,7 @@ def _dtype(arguments: GeneratorTrainingArguments, accelerator: Any) -> Any:
         return torch.bfloat16 if arguments.precision == "bf16" else torch.float32
     if accelerator.device.type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported() else torch.float32
-    from kefu.generation.engine import faster_dtype
+    from kefu.generation.loading import faster_dtype
 
     return faster_dtype(arguments.threads)
 

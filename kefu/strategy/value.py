@@ -20,6 +20,7 @@ from kefu.dialogues import Dialogue
 from kefu.errors import DataError, ModelCorrupt, ModelNotFound
 from kefu.strategy.encoder import Encoder, Vectors
 from kefu.strategy.examples import messages_of
+from kefu.strategy.features import Featurizer
 from kefu.strategy.history import AGENT, USER
 from kefu.strategy.network import Floats, fit_linear
 from kefu.taxonomy import STRATEGIES
@@ -81,16 +82,16 @@ class ValueModel:
     """A linear value of (moment, strategy, draft). Thread-safe.
 
     Args:
-        mean, axes: (dimension,) and (dimension, components) of the embeddings' main components.
+        featurizer: embeds the texts.
         weights: (features, 1).
     """
 
-    def __init__(self, encoder: Encoder, mean: Vectors, axes: Vectors, weights: Floats) -> None:
-        self._encoder, self._mean, self._axes, self._weights = encoder, mean, axes, weights
+    def __init__(self, featurizer: Featurizer, weights: Floats) -> None:
+        self._featurizer, self._weights = featurizer, weights
 
     def __call__(self, moment: Moment, drafts: Sequence[tuple[str, str]]) -> list[float]:
         """The values of (strategy, text) drafts, in their order."""
-        rows = features(self._embed, [(moment, strategy, text) for strategy, text in drafts])
+        rows = features(self._featurizer.embed, [(moment, strategy, text) for strategy, text in drafts])
         return [float(v) for v in (rows @ self._weights)[:, 0]]
 
     def choose(
@@ -100,9 +101,6 @@ class ValueModel:
         values = self(moment, drafts)
         scores = [v + float(np.log(max(probabilities[s], 1e-6))) for v, (s, _) in zip(values, drafts)]
         return int(np.argmax(scores)), scores
-
-    def _embed(self, texts: Sequence[str]) -> Vectors:
-        return embedded(self._encoder, self._mean, self._axes, texts)
 
     @classmethod
     def train(cls, dialogues: Sequence[Dialogue], encoder: Encoder, seed: int = 7) -> ValueModel:
@@ -115,19 +113,16 @@ class ValueModel:
         if len(written) < 2:
             raise DataError(f"The value model needs at least 2 written replies. But there were: {len(written)}")
         texts = [t for w in written for t in (w.text, w.moment.asked, w.moment.said) if t]
-        vectors = encoder.encode(list(dict.fromkeys(texts)))
-        mean = vectors.mean(0).astype(np.float32)
-        _, _, rows = np.linalg.svd(vectors - mean, full_matrices=False)
-        axes = np.ascontiguousarray(rows[:_COMPONENTS].T, dtype=np.float32)
+        featurizer = Featurizer.fit(encoder, texts, _COMPONENTS)
         triples = [(w.moment, w.strategy, w.text) for w in written]
         false = negatives(written, _NEGATIVES, seed)
-        inputs = features(lambda t: embedded(encoder, mean, axes, t), [*triples, *false])
+        inputs = features(featurizer.embed, [*triples, *false])
         targets = np.array([1] * len(triples) + [0] * len(false), dtype=np.int64)
         weights, bias = fit_linear(inputs, targets, 2, _PENALTY).layers[0]
         # features end in a constant, which takes the bias
         weights = weights[:, 1:] - weights[:, :1]
         weights[-1] += bias[1] - bias[0]
-        return cls(encoder, mean, axes, weights.astype(np.float32))
+        return cls(featurizer, weights.astype(np.float32))
 
     def accuracy(self, dialogues: Sequence[Dialogue], seed: int = 11) -> dict[str, float]:
         """How often a written reply has a greater value than one reply to another moment.
@@ -148,8 +143,9 @@ class ValueModel:
     def save(self, file: Path) -> None:
         """Writes one .npz file."""
         file.parent.mkdir(parents=True, exist_ok=True)
-        arrays = {"mean": self._mean, "axes": self._axes.astype(np.float16), "weights": self._weights}
-        np.savez_compressed(file, encoder=self._encoder.name, labels=LABELS, **arrays)  # type: ignore[arg-type]
+        parts = self._featurizer
+        arrays = {"mean": parts.mean, "axes": parts.axes.astype(np.float16), "weights": self._weights}
+        np.savez_compressed(file, encoder=parts.encoder.name, labels=LABELS, **arrays)  # type: ignore[arg-type]
 
     @classmethod
     def load(cls, file: Path, encoder: Encoder) -> ValueModel:
@@ -165,20 +161,13 @@ class ValueModel:
             with file.open("rb") as opened, np.load(opened, allow_pickle=False) as stored:
                 arrays = {name: stored[name] for name in stored.files}
             name, labels = str(arrays["encoder"]), tuple(map(str, arrays["labels"]))
-            parts = (arrays["mean"], arrays["axes"].astype(np.float32), arrays["weights"])
+            featurizer = Featurizer(encoder, arrays["mean"], arrays["axes"].astype(np.float32))
+            weights = arrays["weights"]
         except (OSError, ValueError, KeyError, BadZipFile) as error:
             raise ModelCorrupt(f"The value model {str(file)!r} cannot be read ({error}). {_MEND}") from error
         if name != encoder.name or labels != LABELS:
             raise ModelCorrupt(f"The value model {str(file)!r} is of encoder {name!r}, not {encoder.name!r}. {_MEND}")
-        return cls(encoder, *parts)
-
-
-def embedded(encoder: Encoder, mean: Vectors, axes: Vectors, texts: Sequence[str]) -> Vectors:
-    """(texts, components) of the centred embeddings, of length at most 1; zeros for an empty text."""
-    vectors = encoder.encode(texts) - mean
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
-    vectors[[i for i, text in enumerate(texts) if not text.strip()]] = 0.0
-    return np.asarray(vectors @ axes, dtype=np.float32)
+        return cls(featurizer, weights)
 
 
 def negatives(written: Sequence[Written], count: int, seed: int) -> list[tuple[Moment, str, str]]:

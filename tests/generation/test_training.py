@@ -97,6 +97,13 @@ def test_the_merged_model_learned_the_replies(trained, tiny_gemma):
     assert held_out_loss(merged, [item], 1, 0) < held_out_loss(plain, [item], 1, 0)
 
 
+def test_the_adapters_config_names_the_base_and_no_folder_of_this_machine(tmp_path):
+    (tmp_path / "adapter_config.json").write_text('{"r": 4, "base_model_name_or_path": "/home/me/cache/gemma"}')
+    write_card(tmp_path, "bundled:gemma-3-270m", {})
+    told = json.loads((tmp_path / "adapter_config.json").read_text())
+    assert told == {"r": 4, "base_model_name_or_path": "bundled:gemma-3-270m"}
+
+
 def test_the_notice_names_gemmas_terms(tmp_path):
     write_card(tmp_path, "bundled:gemma-3-270m", {})
     notice = (tmp_path / "NOTICE").read_text()
