@@ -26,7 +26,6 @@ GRACE = 0.5  # seconds on top of the reply's deadline, for the hand-over between
 DEADLINE = 30.0  # seconds; a last resort, every step below has its own
 # Strategies that state something; the others need no knowledge.
 INFORMING = ("inform", "suggest", "resolve", "continue_relationship", "clarify", "restate")
-CARRIED_ON = ("provide_info", "affirm", "deny")
 
 
 class ActionReply(Action):
@@ -118,6 +117,7 @@ def request(turn: Turn, strategy: str, found: list[Any], deadline: float) -> Any
         deadline=deadline,
         outcome=turn.slot("outcome") or "none",
         new_facts=fresh,
+        topic=turn.matter[0] if turn.matter else None,
     )
 
 
@@ -141,9 +141,11 @@ def passages(turn: Turn, strategy: str) -> list[Any]:
     """The knowledge that answers the message, or the question that it carries on; a failing index is logged."""
     if strategy not in INFORMING:
         return []
+    from kefu.generation.request import CARRIED_ON
+
     query, intent = turn.text, turn.intent
-    if intent in CARRIED_ON and turn.slot("topic"):
-        query, intent = str(turn.slot("request") or query), str(turn.slot("topic"))
+    if intent in CARRIED_ON and turn.matter:
+        intent, query = turn.matter
     try:
         retriever = resources.retriever.ready()
         return [passage for passage, _ in retriever.search(query, intent, PASSAGES)] if retriever and query else []

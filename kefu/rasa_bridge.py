@@ -40,6 +40,19 @@ class Parsed:
     latency_ms: float
 
 
+@dataclass(frozen=True)
+class Matter:
+    """What a conversation is about by its last message.
+
+    Attributes:
+        intent: the last one that names a matter of business (kefu.strategy.history.CONVERSATIONAL are the others).
+        request: the message that named it.
+    """
+
+    intent: str
+    request: str
+
+
 class RasaModel:
     """A loaded model. Methods may be called from any thread; they wait for each other."""
 
@@ -87,6 +100,26 @@ class RasaModel:
             data = self._wait(self._processor.parse_message(_message(text), tracker))
             latency = (time.perf_counter() - started) * 1000
         return _parsed(data, latency)
+
+    def read(self, context: Sequence[Sequence[str]]) -> tuple[Parsed, Matter | None]:
+        """(what the customer's last message says, the matter in hand), every message read as it came.
+
+        Args:
+            context: as in ``strategies``; the last turn is the customer's.
+
+        Raises:
+            DataError: a speaker is neither, or nobody but the agent speaks.
+        """
+        from rasa.shared.core.events import UserUttered
+
+        from kefu.strategy.history import CONVERSATIONAL
+
+        said = [e for e in self._conversation(context).events if isinstance(e, UserUttered)]
+        if not said:
+            raise DataError(f"'context' has no turn of 'user': {context!r}")
+        parsed = [_parsed(e.parse_data, 0.0) for e in said]
+        named = [(p.intent, e.text or "") for p, e in zip(parsed, said) if p.intent and p.intent not in CONVERSATIONAL]
+        return parsed[-1], Matter(*named[-1]) if named else None
 
     def strategies(
         self, context: Sequence[Sequence[str]], facts: Mapping[str, str] | None = None, habit: Any = None

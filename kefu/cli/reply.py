@@ -78,8 +78,12 @@ def _check_context(context: Any, where: str) -> None:
 
 
 def answer(row: Mapping[str, Any], rasa: Any, retriever: Retriever, responder: Responder) -> dict[str, Any]:
-    """What one row gains: intent, emotion, strategy, reply, source, latency_ms (all steps together)."""
+    """What one row gains: intent, emotion, strategy, reply, source, latency_ms (all steps together).
+
+    A row without facts is a transcript: nothing is known of what business actions would have found.
+    """
     from kefu.generation import ReplyRequest
+    from kefu.generation.request import CARRIED_ON, last_words
     from kefu.taxonomy import stages_of
 
     began = time.monotonic()
@@ -87,13 +91,15 @@ def answer(row: Mapping[str, Any], rasa: Any, retriever: Retriever, responder: R
     last = max(i for i, (speaker, _) in enumerate(turns) if speaker == "user")
     turns = turns[: last + 1]
     facts = {str(k): str(v) for k, v in (row.get("facts") or {}).items()}
-    before = turns[-2][1] if len(turns) > 1 and turns[-2][0] == "agent" else None
-    text = turns[-1][1]
-    parsed = rasa.parse(text, context=before)
-    strategy = rasa.strategies(turns, facts=facts if "facts" in row else None)[0][0]
-    passages = [passage for passage, _ in retriever.search(text, parsed.intent)]
+    parsed, matter = rasa.read(turns)
+    strategy = rasa.strategies(turns, facts=facts or None)[0][0]
+    query, intent, topic = last_words(turns), parsed.intent, None
+    if matter is not None and intent in CARRIED_ON:
+        query, intent, topic = matter.request, matter.intent, matter.intent
+    passages = [passage for passage, _ in retriever.search(query, intent)]
     stage = next(iter(stages_of(strategy)), None)
-    reply = responder.reply(ReplyRequest(strategy, parsed.intent, parsed.emotion, stage, facts, passages, turns))
+    request = ReplyRequest(strategy, parsed.intent, parsed.emotion, stage, facts, passages, turns, topic=topic)
+    reply = responder.reply(request)
     return {
         "intent": parsed.intent,
         "emotion": parsed.emotion,

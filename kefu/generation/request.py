@@ -10,6 +10,8 @@ from kefu.plain_text import hidden, plain
 from kefu.settings import settings
 
 USER, AGENT = "user", "agent"
+# Intents that carry on with the matter in hand: knowledge is searched for what was asked before.
+CARRIED_ON = frozenset({"provide_info", "affirm", "deny"})
 
 
 def _deadline() -> float:

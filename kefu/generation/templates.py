@@ -1,7 +1,8 @@
 """Templates: what is said when no draft may be sent. Hand-written in templates.yml, chosen by what they fit.
 
 A template is a candidate if its conditions hold and every fact that it names is there. The most specific one wins:
-outcome before intent before emotion before the number of facts, facts learned in this turn counting double.
+outcome before the message's own intent before the matter in hand before emotion before the number of facts, facts learned
+in this turn counting double.
 """
 
 from __future__ import annotations
@@ -30,17 +31,23 @@ FOLLOW_UPS = frozenset({"provide_info", "affirm", "deny", "greet", "thank"})
 HAND_WRITTEN = frozenset({"ask_bot_identity", "out_of_scope"})
 PASSAGE_CHARS = 90
 _REPEATED = 0.75
-_KEYS = {"strategy", "intents", "emotions", "outcomes", "needs", "text", "en"}
+_KEYS = {"strategy", "intents", "follows", "emotions", "outcomes", "needs", "text", "en"}
 
 
 @dataclass(frozen=True)
 class Template:
-    """One wording of a reply and when it fits; empty conditions fit always."""
+    """One wording of a reply and when it fits; empty conditions fit always.
+
+    Attributes:
+        intents: the matter in hand: what the message asks, or what was asked before where it only carries on with it.
+        follows: of FOLLOW_UPS: how the message carries on, such as provide_info.
+    """
 
     text: str
     english: bool
     strategies: frozenset[str]
     intents: frozenset[str]
+    follows: frozenset[str]
     emotions: frozenset[str]
     outcomes: frozenset[str]
     needs: frozenset[str]
@@ -51,10 +58,11 @@ def _one(raw: Mapping[str, Any], groups: Mapping[str, Sequence[str]], where: str
         raise DataError(f"{where}: there is no key {sorted(unknown)[0]!r}; known are {', '.join(sorted(_KEYS))}.")
     strategies = [raw["strategy"]] if isinstance(raw.get("strategy"), str) else list(raw.get("strategy") or [])
     intents = [i for name in raw.get("intents") or [] for i in groups.get(name, [name])]
-    emotions, needs = raw.get("emotions") or [], raw.get("needs") or []
+    emotions, needs, follows = raw.get("emotions") or [], raw.get("needs") or [], raw.get("follows") or []
     for value, known in [
         (strategies, {*STRATEGIES, EMPTY}),
         (intents, INTENTS),
+        (follows, FOLLOW_UPS),
         (emotions, EMOTIONS),
         (needs, names()),
     ]:
@@ -68,8 +76,8 @@ def _one(raw: Mapping[str, Any], groups: Mapping[str, Sequence[str]], where: str
         needed = frozenset(needs) | frozenset(placeholders(text))
         if wrong := sorted(needed - set(names())):
             raise DataError(f"{where}: {text!r} names the fact {wrong[0]!r}, which facts.yml does not.")
-        sets = (frozenset(strategies), frozenset(intents), frozenset(emotions), frozenset(raw.get("outcomes") or []))
-        found.append(Template(text, english, *sets, needed))
+        conditions = (strategies, intents, follows, emotions, raw.get("outcomes") or [])
+        found.append(Template(text, english, *map(frozenset, conditions), needed))
     return found
 
 
@@ -181,9 +189,12 @@ def _score(template: Template, request: ReplyRequest) -> int | None:
         return None
     if template.emotions and request.emotion not in template.emotions:
         return None
+    if template.follows and request.intent not in template.follows:
+        return None
     topic = _topic(request)
     matched = topic in template.intents or (request.intent in template.intents and template.intents <= FOLLOW_UPS)
     if template.intents and not matched and not (template.needs and (topic is None or topic in FOLLOW_UPS)):
         return None
     new = len(template.needs & set(request.new_facts))
-    return 40 * bool(template.outcomes) + 20 * matched + 6 * bool(template.emotions) + 4 * len(template.needs) + 4 * new
+    fit = 40 * bool(template.outcomes) + 30 * bool(template.follows) + 20 * matched + 6 * bool(template.emotions)
+    return fit + 4 * len(template.needs) + 4 * new

@@ -72,6 +72,14 @@ def test_knowledge_is_searched_for_the_question_in_hand(run, tracker, loaded):
     run("action_reply", tracker("尾号0816", "provide_info", slots=carried))
     run("action_reply", tracker("气死了", "complain_service", slots={**SLOTS, "strategy": "manage_emotion"}))
     assert loaded.retriever.queries == [("运费谁出", "ask_return_policy", 3), ("刚买就降价了", "price_protection", 3)]
+    assert loaded.responder.requests[1].topic == "price_protection"
+
+
+def test_the_matter_in_hand_is_the_last_that_was_named(run, tracker, loaded):
+    before = [asked("到哪了", "track_delivery"), asked("怎么除水垢", "ask_usage"), asked("是水壶", "provide_info")]
+    run("action_reply", tracker("对", "affirm", slots={**SLOTS, "topic": "track_delivery"}, events=before))
+    assert loaded.responder.requests[0].topic == "ask_usage"
+    assert loaded.retriever.queries == [("怎么除水垢", "ask_usage", 3)]
 
 
 def test_a_failing_index_does_not_cost_the_reply(run, tracker, loaded, monkeypatch):

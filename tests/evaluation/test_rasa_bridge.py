@@ -68,6 +68,16 @@ def test_it_parses_and_tells_the_time(model: RasaModel) -> None:
     assert parsed.latency_ms > 0
 
 
+def test_the_matter_in_hand_is_the_last_that_was_named(model: RasaModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    parsed, matter = model.read([("user", "hello"), ("agent", "Yes?"), ("user", "thanks")])
+    assert parsed.intent == "thank" and matter is None, "neither names a matter of business"
+    monkeypatch.setattr("kefu.strategy.history.CONVERSATIONAL", frozenset({"thank"}))
+    parsed, matter = model.read([("user", "hello"), ("agent", "Yes?"), ("user", "thanks")])
+    assert parsed.intent == "thank" and matter is not None and (matter.intent, matter.request) == ("greet", "hello")
+    with pytest.raises(DataError, match="'user'"):
+        model.read([("agent", "Yes?")])
+
+
 async def test_it_may_be_called_where_a_loop_runs(model: RasaModel) -> None:
     assert model.parse("thanks").intent == "thank"
 

@@ -18,15 +18,17 @@ from kefu.settings import Settings
 
 
 class FakeRasa:
-    """Parses everything as a refund question of an angry customer."""
+    """Reads a message as a refund question of an angry customer, digits as what completes it."""
 
     def __init__(self) -> None:
-        self.parsed: list[tuple[str, str | None]] = []
-        self.scored: list[tuple[list[tuple[str, str]], dict[str, str]]] = []
+        self.scored: list[tuple[list[tuple[str, str]], dict[str, str] | None]] = []
 
-    def parse(self, text, context=None):
-        self.parsed.append((text, context))
-        return SimpleNamespace(intent="ask_refund_status", emotion="angry")
+    def read(self, context):
+        said = [text for speaker, text in context if speaker == "user"]
+        asked = [text for text in said if not text.isdigit()]
+        intent = "provide_info" if said[-1].isdigit() else "ask_refund_status"
+        matter = SimpleNamespace(intent="ask_refund_status", request=asked[-1]) if asked else None
+        return SimpleNamespace(intent=intent, emotion="angry"), matter
 
     def strategies(self, context, facts=None):
         self.scored.append((context, facts))
@@ -54,9 +56,27 @@ def test_a_row_is_answered_at_its_last_customer_turn():
     got = reply.answer(ROW, rasa, retriever, Responder(None, Guard(), Templates()))
     assert got["intent"] == "ask_refund_status" and got["emotion"] == "angry" and got["strategy"] == "inform"
     assert "268元" in got["reply"] and got["source"] == "template" and got["latency_ms"] >= 0
-    assert rasa.parsed == [("钱退了吗", "在的。")] and retriever.asked == [("钱退了吗", "ask_refund_status")]
+    assert retriever.asked == [("钱退了吗", "ask_refund_status")]
     turns, facts = rasa.scored[0]
     assert turns == [("user", "在吗"), ("agent", "在的。"), ("user", "钱退了吗")] and facts == ROW["facts"]
+
+
+def test_what_completes_a_question_is_answered_as_that_question():
+    rasa, retriever, asked = FakeRasa(), FakeRetriever(), []
+    row = {"context": [["user", "钱退了吗"], ["agent", "尾号发我一下？"], ["user", "0816"]], "facts": {}}
+    responder = Responder(None, Guard(), Templates())
+    responder.reply = lambda request, write=responder.reply: (asked.append(request), write(request))[1]
+    got = reply.answer(row, rasa, retriever, responder)
+    assert got["intent"] == "provide_info" and retriever.asked == [("钱退了吗", "ask_refund_status")]
+    assert asked[0].intent == "provide_info" and asked[0].topic == "ask_refund_status"
+    assert rasa.scored[0][1] is None, "no facts: nothing is known of what business actions found"
+
+
+def test_messages_sent_one_after_the_other_are_one_question():
+    retriever = FakeRetriever()
+    row = {"context": [["user", "付了两次款"], ["user", "钱退了吗"]]}
+    reply.answer(row, FakeRasa(), retriever, Responder(None, Guard(), Templates()))
+    assert retriever.asked == [("付了两次款 钱退了吗", "ask_refund_status")]
 
 
 @pytest.fixture

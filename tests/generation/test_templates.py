@@ -56,6 +56,31 @@ def test_the_most_specific_template_with_all_its_facts_wins(ask):
     assert "11月20日" not in Templates().reply(ask(facts=facts))
 
 
+def test_what_carries_a_matter_on_is_answered_in_its_terms(ask):
+    document = """
+    templates:
+    - {strategy: inform, text: 那件事。}
+    - {strategy: inform, intents: [request_invoice], text: 开票的事。}
+    - {strategy: inform, intents: [request_invoice], follows: [provide_info], text: 抬头收到了。}
+    - {strategy: inform, intents: [request_repair], follows: [provide_info], text: 毛病清楚了。}
+    """
+    templates = Templates(read_templates(document))
+
+    def said(intent, topic=None):
+        turns = [("user", "百合商贸")]
+        return templates.reply(ask(strategy="inform", intent=intent, topic=topic, facts={}, turns=turns))
+
+    assert said("provide_info", "request_invoice") == "抬头收到了。"
+    assert said("provide_info", "request_repair") == "毛病清楚了。"
+    assert said("request_invoice") == "开票的事。" and said("affirm", "request_invoice") == "开票的事。"
+    assert said("provide_info") == "那件事。"
+
+
+def test_only_what_carries_on_can_be_followed():
+    with pytest.raises(DataError, match="'track_delivery'"):
+        read_templates("templates: [{strategy: inform, follows: [track_delivery], text: 好。}]")
+
+
 def test_only_facts_that_are_there_are_stated(ask):
     for strategy in STRATEGIES:
         text = Templates().reply(ask(strategy=strategy, facts={"refund_amount": "268元"}))
