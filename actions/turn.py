@@ -11,7 +11,7 @@ from rasa_sdk import Tracker
 
 from kefu.plain_text import plain
 from kefu.shop import KINDS, Claim
-from kefu.strategy.history import CONVERSATIONAL
+from kefu.strategy.history import WITHOUT_MATTER
 from kefu.taxonomy import INTENTS
 
 FORM = "after_sales_form"
@@ -106,7 +106,7 @@ class Turn:
         """The matter in hand, (intent, the words that raised it): the last message that names one, else the slots'."""
         for event in reversed(self.tracker.events_after_latest_restart()):
             intent = str(((event.get("parse_data") or {}).get("intent") or {}).get("name") or "")
-            if event.get("event") == "user" and intent in INTENTS and intent not in CONVERSATIONAL:
+            if event.get("event") == "user" and intent in INTENTS and intent not in WITHOUT_MATTER:
                 return intent, str(event.get("text") or "")
         topic = self.slot("topic")
         return (str(topic), str(self.slot("request") or self.text)) if topic else None

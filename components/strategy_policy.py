@@ -47,6 +47,7 @@ from kefu.strategy import (
 )
 from kefu.strategy.decisions import read_decisions
 from kefu.strategy.model import Habit
+from kefu.text_classifier.text import unmarked
 
 logger = logging.getLogger(__name__)
 
@@ -339,10 +340,10 @@ def messages_of(tracker: DialogueStateTracker) -> List[Message]:
             parsed = event.parse_data or {}
             intents = _distribution(parsed.get("intent_ranking"), event.intent)
             emotions = _distribution(parsed.get("emotion_ranking"), parsed.get("emotion"))
-            messages.append(Message(USER, "" if text.startswith("/") else text, intents, emotions))
+            messages.append(Message(USER, "" if text.startswith("/") else unmarked(text), intents, emotions))
         elif isinstance(event, BotUttered) and event.text:
             strategy = (event.metadata or {}).get("strategy")
-            messages.append(Message(AGENT, event.text, strategies={strategy: 1.0} if strategy else {}))
+            messages.append(Message(AGENT, unmarked(event.text), strategies={strategy: 1.0} if strategy else {}))
     return messages
 
 

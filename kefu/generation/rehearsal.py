@@ -84,7 +84,7 @@ class Rehearsal:
         self._random = random.Random(seed)
         self._messages = [m for m in messages if m.intent not in HAND_WRITTEN]
         self._numbers = [m for m in messages if m.intent == "provide_info" and re.search(r"\d{4}", m.text)]
-        usable = (t for t in templates if not t.english and not t.outcomes and EMPTY not in t.strategies)
+        usable = (t for t in templates if not (t.english or t.outcomes or t.follows or EMPTY in t.strategies))
         self._templates = [t for t in usable if not t.intents & HAND_WRITTEN]
         self._values: dict[str, list[str]] = {}
         for key, value in (*facts, *_SELDOM):

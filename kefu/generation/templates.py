@@ -1,4 +1,5 @@
-"""Templates: what is said when no draft may be sent. Hand-written in templates.yml, chosen by what they fit.
+"""Templates: what is said when no draft may be sent. Hand-written in templates.yml and, for messages that only carry a
+matter on, in follow_ups.yml; chosen by what they fit.
 
 A template is a candidate if its conditions hold and every fact that it names is there. The most specific one wins:
 outcome before the message's own intent before the matter in hand before emotion before the number of facts, facts learned
@@ -81,14 +82,19 @@ def _one(raw: Mapping[str, Any], groups: Mapping[str, Sequence[str]], where: str
     return found
 
 
-def read_templates(text: str, where: str = "templates.yml") -> list[Template]:
+def read_templates(
+    text: str, where: str = "templates.yml", groups: Mapping[str, Sequence[str]] | None = None
+) -> list[Template]:
     """Parses a file of templates.
+
+    Args:
+        groups: names for several intents, beside those that the file itself gives.
 
     Raises:
         DataError: a template breaks the format; the message names the file, the template and the value.
     """
     document = yaml.safe_load(text)
-    groups = document.get("groups") or {}
+    groups = {**(groups or {}), **(document.get("groups") or {})}
     return [
         template
         for i, raw in enumerate(document["templates"], 1)
@@ -98,8 +104,12 @@ def read_templates(text: str, where: str = "templates.yml") -> list[Template]:
 
 @lru_cache(maxsize=1)
 def bundled_templates() -> tuple[Template, ...]:
-    """Those of templates.yml beside this file."""
-    return tuple(read_templates((files("kefu.generation") / "templates.yml").read_text(encoding="utf-8")))
+    """Those of templates.yml and follow_ups.yml beside this file."""
+    folder = files("kefu.generation")
+    text = (folder / "templates.yml").read_text(encoding="utf-8")
+    groups = yaml.safe_load(text)["groups"]
+    carried_on = (folder / "follow_ups.yml").read_text(encoding="utf-8")
+    return (*read_templates(text), *read_templates(carried_on, "follow_ups.yml", groups))
 
 
 class Templates:

@@ -32,7 +32,7 @@ _KINDS = {
     "邮箱": "xiaoyu@mail.com",
     "链接": "https://m.shop.cn/1",
 }
-_STICKER = re.compile(r"#E-[a-z]\S{0,8}|\[表情\]")
+_STICKER = re.compile(r"#E-[a-z]{1,2}\d{0,4}|\[表情\]")
 _TAG = re.compile(r"<[a-zA-Z/][^<>]{0,200}>")
 _HAN = re.compile(r"[\u3400-\u9fff]")
 
@@ -50,12 +50,24 @@ def normalise(text: str) -> str:
     Halves of surrogate pairs, which broken clients send, go too: no tokenizer takes them. Markup goes, a shop's own
     stickers become an emoji, and the marks of anonymised logs ("[数字x]") become a thing of their kind.
     """
+    text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", _without_markup(text)))
+    text = _SPACE.sub(" ", _unmasked(text)).strip()
+    return str(_converter().convert(text)) if _HAN.search(text) else text
+
+
+def unmarked(text: str) -> str:
+    """Without markup, a shop's own stickers and the marks of anonymised logs, as ``normalise``, and else as it stands."""
+    return _unmasked(_without_markup(text))
+
+
+def _without_markup(text: str) -> str:
     while "&" in text and (plain := unescape(text)) != text:  # some clients escape twice
         text = plain
-    text = _INVISIBLE.sub("", unicodedata.normalize("NFKC", _TAG.sub(" ", text)))
-    text = _STICKER.sub("🙂", _MARK.sub(lambda m: _KINDS.get(m[1] or m[2], m[0]), text))
-    text = _SPACE.sub(" ", text).strip()
-    return str(_converter().convert(text)) if _HAN.search(text) else text
+    return _TAG.sub(" ", text)
+
+
+def _unmasked(text: str) -> str:
+    return _STICKER.sub("🙂", _MARK.sub(lambda m: _KINDS.get(m[1] or m[2], m[0]), text))
 
 
 def cut(text: str, limit: int = MAX_TEXT) -> str:

@@ -71,7 +71,7 @@ def test_it_parses_and_tells_the_time(model: RasaModel) -> None:
 def test_the_matter_in_hand_is_the_last_that_was_named(model: RasaModel, monkeypatch: pytest.MonkeyPatch) -> None:
     parsed, matter = model.read([("user", "hello"), ("agent", "Yes?"), ("user", "thanks")])
     assert parsed.intent == "thank" and matter is None, "neither names a matter of business"
-    monkeypatch.setattr("kefu.strategy.history.CONVERSATIONAL", frozenset({"thank"}))
+    monkeypatch.setattr("kefu.strategy.history.WITHOUT_MATTER", frozenset({"thank"}))
     parsed, matter = model.read([("user", "hello"), ("agent", "Yes?"), ("user", "thanks")])
     assert parsed.intent == "thank" and matter is not None and (matter.intent, matter.request) == ("greet", "hello")
     with pytest.raises(DataError, match="'user'"):

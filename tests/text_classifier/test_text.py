@@ -15,6 +15,7 @@ from kefu.text_classifier.text import (
     history,
     model_input,
     normalise,
+    unmarked,
 )
 
 
@@ -36,6 +37,7 @@ from kefu.text_classifier.text import (
         ("退&nbsp;款&amp;amp;赔", "退 款&赔"),  # escaped once and twice
         ("你好<br/>在吗 1<2", "你好 在吗 1<2"),
         ("买[数字x]件 [金额x]#E-s[数字x]", "买3件 99元🙂"),  # anonymised logs
+        ("您好#E-s[数字x]亲爱的顾客请稍等", "您好🙂亲爱的顾客请稍等"),  # what is said behind a sticker stays
         ("[ORDERID_10124449]", "202611080412345678"),
         ("[图片]", "[图片]"),
         (" \n", ""),
@@ -45,6 +47,10 @@ from kefu.text_classifier.text import (
 def test_one_normal_form(text: str, normal: str) -> None:
     assert normalise(text) == normal
     assert normalise(normal) == normal
+
+
+def test_marks_go_and_the_rest_stays_as_it_stands() -> None:
+    assert unmarked("ＡＢ，[ORDERID_1]<br/>#E-s[数字x]好") == "ＡＢ，202611080412345678 🙂好"
 
 
 def test_a_long_text_keeps_its_opening_and_its_end() -> None:
