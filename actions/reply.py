@@ -137,18 +137,26 @@ def conversation(turn: Turn, limit: int = TURNS) -> list[tuple[str, str]]:
     return said[-limit:]
 
 
-def passages(turn: Turn, strategy: str) -> list[Any]:
-    """The knowledge that answers the message, or the question that it carries on; a failing index is logged."""
-    if strategy not in INFORMING:
-        return []
+def _found(retriever: Any, turn: Turn) -> list[tuple[Any, float]]:
+    """What answers the message. Where it carries a matter on: what goes with the facts that it brought, or with it."""
     from kefu.generation.request import CARRIED_ON
 
-    query, intent = turn.text, turn.intent
-    if intent in CARRIED_ON and turn.matter:
-        intent, query = turn.matter
+    matter = turn.matter if turn.intent in CARRIED_ON else None
+    if matter is None:
+        return list(retriever.search(turn.text, turn.intent, PASSAGES))
+    topic, asked = matter
+    if turn.slot("new_facts"):
+        return list(retriever.search(asked, topic, PASSAGES))
+    return list(retriever.carried_on(turn.text, str(turn.intent), topic, PASSAGES))
+
+
+def passages(turn: Turn, strategy: str) -> list[Any]:
+    """The knowledge to draw on; a failing index is logged."""
+    if strategy not in INFORMING:
+        return []
     try:
         retriever = resources.retriever.ready()
-        return [passage for passage, _ in retriever.search(query, intent, PASSAGES)] if retriever and query else []
+        return [passage for passage, _ in _found(retriever, turn)] if retriever and turn.text else []
     except Exception:
         metrics.errors.labels("knowledge").inc()
         logger.exception("The knowledge could not be searched for conversation %r.", turn.sender_id)

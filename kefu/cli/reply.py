@@ -93,10 +93,14 @@ def answer(row: Mapping[str, Any], rasa: Any, retriever: Retriever, responder: R
     facts = {str(k): str(v) for k, v in (row.get("facts") or {}).items()}
     parsed, matter = rasa.read(turns)
     strategy = rasa.strategies(turns, facts=facts or None)[0][0]
-    query, intent, topic = last_words(turns), parsed.intent, None
-    if matter is not None and intent in CARRIED_ON:
-        query, intent, topic = matter.request, matter.intent, matter.intent
-    passages = [passage for passage, _ in retriever.search(query, intent)]
+    topic = matter.intent if matter is not None and parsed.intent in CARRIED_ON else None
+    if matter is None or topic is None:
+        found = retriever.search(last_words(turns), parsed.intent)
+    elif facts:
+        found = retriever.search(matter.request, topic)
+    else:
+        found = retriever.carried_on(last_words(turns), parsed.intent, topic)
+    passages = [passage for passage, _ in found]
     stage = next(iter(stages_of(strategy)), None)
     request = ReplyRequest(strategy, parsed.intent, parsed.emotion, stage, facts, passages, turns, topic=topic)
     reply = responder.reply(request)

@@ -159,6 +159,15 @@ class Retriever:
         """At most ``k`` (passage, score), best first; none that is not about the query."""
         return [(hit.passage, hit.score) for hit in self.hits(query, intent, k)]
 
+    def carried_on(self, text: str, intent: str, matter: str, k: int = 3) -> list[tuple[Passage, float]]:
+        """As ``search``, for a message of ``intent`` that only carries ``matter`` on: passages that answer the matter.
+
+        They have to be about the message itself, by the floor for other intents. An order's number or a yes is about
+        none: what was asked before has had its passage.
+        """
+        found = self.search(text, intent, 4 * k)
+        return [(p, score) for p, score in found if matter in p.intents or not p.intents][:k]
+
     def hits(self, query: str, intent: str | None = None, k: int = 3) -> list[Hit]:
         """As ``search``, with the reasons."""
         if not query.strip() or not self._passages:

@@ -36,10 +36,15 @@ class FakeRetriever:
 
     def __init__(self) -> None:
         self.queries: list[tuple[str, str | None, int]] = []
+        self.carried: list[tuple[str, str, str]] = []
 
     def search(self, query: str, intent: str | None, k: int = 3) -> list[tuple[Any, float]]:
         self.queries.append((query, intent, k))
         return [(SimpleNamespace(id="p1", title="", text="", intents=(), questions=()), 1.0)]
+
+    def carried_on(self, text: str, intent: str, matter: str, k: int = 3) -> list[tuple[Any, float]]:
+        self.carried.append((text, intent, matter))
+        return []
 
 
 @pytest.fixture(scope="session")

@@ -69,17 +69,19 @@ def test_only_the_last_six_turns_and_no_clicks(run, tracker, loaded):
 def test_knowledge_is_searched_for_the_question_in_hand(run, tracker, loaded):
     run("action_reply", tracker("运费谁出", "ask_return_policy", slots=SLOTS))
     carried = {**SLOTS, "topic": "price_protection", "request": "刚买就降价了"}
-    run("action_reply", tracker("尾号0816", "provide_info", slots=carried))
+    found = {"facts": {"price_gap": "30元"}, "new_facts": ["price_gap"]}
+    run("action_reply", tracker("尾号0816", "provide_info", slots={**carried, **found}))
     run("action_reply", tracker("气死了", "complain_service", slots={**SLOTS, "strategy": "manage_emotion"}))
     assert loaded.retriever.queries == [("运费谁出", "ask_return_policy", 3), ("刚买就降价了", "price_protection", 3)]
     assert loaded.responder.requests[1].topic == "price_protection"
 
 
-def test_the_matter_in_hand_is_the_last_that_was_named(run, tracker, loaded):
+def test_what_brings_no_fact_is_not_answered_with_the_rule_again(run, tracker, loaded):
     before = [asked("到哪了", "track_delivery"), asked("怎么除水垢", "ask_usage"), asked("是水壶", "provide_info")]
-    run("action_reply", tracker("对", "affirm", slots={**SLOTS, "topic": "track_delivery"}, events=before))
-    assert loaded.responder.requests[0].topic == "ask_usage"
-    assert loaded.retriever.queries == [("怎么除水垢", "ask_usage", 3)]
+    slots = {**SLOTS, "topic": "track_delivery", "facts": {"product": "水壶"}, "new_facts": []}
+    run("action_reply", tracker("对", "affirm", slots=slots, events=before))
+    assert loaded.responder.requests[0].topic == "ask_usage", "the last matter that was named"
+    assert loaded.retriever.queries == [] and loaded.retriever.carried == [("对", "affirm", "ask_usage")]
 
 
 def test_a_failing_index_does_not_cost_the_reply(run, tracker, loaded, monkeypatch):

@@ -43,6 +43,10 @@ class FakeRetriever:
         self.asked.append((query, intent))
         return [(Passage("p", "", "信用卡退款要等银行入账。"), 0.1)]
 
+    def carried_on(self, text, intent, matter, k=3):
+        self.asked.append((text, intent, matter))
+        return []
+
 
 ROW = {
     "context": [["user", "在吗"], ["agent", "在的。"], ["user", "钱退了吗"], ["agent", "稍等。"]],
@@ -67,9 +71,16 @@ def test_what_completes_a_question_is_answered_as_that_question():
     responder = Responder(None, Guard(), Templates())
     responder.reply = lambda request, write=responder.reply: (asked.append(request), write(request))[1]
     got = reply.answer(row, rasa, retriever, responder)
-    assert got["intent"] == "provide_info" and retriever.asked == [("钱退了吗", "ask_refund_status")]
+    assert got["intent"] == "provide_info" and retriever.asked == [("0816", "provide_info", "ask_refund_status")]
     assert asked[0].intent == "provide_info" and asked[0].topic == "ask_refund_status"
     assert rasa.scored[0][1] is None, "no facts: nothing is known of what business actions found"
+
+
+def test_facts_that_it_brought_go_with_the_rule_that_was_asked_for():
+    retriever = FakeRetriever()
+    row = {**ROW, "context": [["user", "钱退了吗"], ["agent", "尾号发我一下？"], ["user", "0816"]]}
+    reply.answer(row, FakeRasa(), retriever, Responder(None, Guard(), Templates()))
+    assert retriever.asked == [("钱退了吗", "ask_refund_status")]
 
 
 def test_messages_sent_one_after_the_other_are_one_question():

@@ -147,3 +147,12 @@ def test_the_shops_passages_have_no_two_alike():
     passages = read_passages(Path("data"))
     texts = [p.text for p in passages]
     assert len(texts) == len(set(texts))
+
+
+@pytest.mark.models
+def test_what_carries_a_matter_on_has_to_be_about_the_passage_itself():
+    retriever = Retriever.load()
+    assert retriever.carried_on("尾号0816", "provide_info", "ask_refund_status") == []
+    assert retriever.carried_on("对的", "affirm", "request_invoice") == []
+    found = retriever.carried_on("我是用信用卡付的，退款几天到账", "provide_info", "ask_refund_status")
+    assert found and all("ask_refund_status" in passage.intents or not passage.intents for passage, _ in found)
