@@ -2,8 +2,8 @@
 matter on, in follow_ups.yml; chosen by what they fit.
 
 A template is a candidate if its conditions hold and every fact that it names is there. The most specific one wins:
-outcome before the message's own intent before the matter in hand before emotion before the number of facts, facts learned
-in this turn counting double.
+outcome before the message's own intent before the matter in hand before emotion before the number of facts, facts
+learned in this turn counting double.
 """
 
 from __future__ import annotations
@@ -77,8 +77,9 @@ def _one(raw: Mapping[str, Any], groups: Mapping[str, Sequence[str]], where: str
         needed = frozenset(needs) | frozenset(placeholders(text))
         if wrong := sorted(needed - set(names())):
             raise DataError(f"{where}: {text!r} names the fact {wrong[0]!r}, which facts.yml does not.")
-        conditions = (strategies, intents, follows, emotions, raw.get("outcomes") or [])
-        found.append(Template(text, english, *map(frozenset, conditions), needed))
+        outcomes = frozenset(raw.get("outcomes") or [])
+        asked = (frozenset(strategies), frozenset(intents), frozenset(follows), frozenset(emotions), outcomes)
+        found.append(Template(text, english, *asked, needed))
     return found
 
 

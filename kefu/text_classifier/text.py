@@ -56,7 +56,7 @@ def normalise(text: str) -> str:
 
 
 def unmarked(text: str) -> str:
-    """Without markup, a shop's own stickers and the marks of anonymised logs, as ``normalise``, and else as it stands."""
+    """Without markup, a shop's stickers and the marks of anonymised logs, as ``normalise``; else as it stands."""
     return _unmasked(_without_markup(text))
 
 
