@@ -46,6 +46,7 @@ from kefu.strategy import (
     read_rules,
 )
 from kefu.strategy.decisions import read_decisions
+from kefu.strategy.explanation import sentence
 from kefu.strategy.model import Habit
 from kefu.text_classifier.text import unmarked
 
@@ -176,7 +177,11 @@ class StrategyPolicy(Policy):
         if history.block and given and not scores.owed and scores.listen >= 0.5:
             return self._predict(domain, ACTION_LISTEN_NAME, scores.listen)
         choice = choose(scores.strategies, scores.open, self._exploration, tracker.sender_id, place_of(tracker, given))
-        events = told(scores, choice, self._model.stage(choice.strategy, history), left)
+        mattered = self._model.mattered(history, choice.strategy)
+        logger.info(
+            "%s: %s; %s.", tracker.sender_id, choice.strategy, sentence(scores.strategies, scores.fired, mattered)
+        )
+        events = told(scores, choice, self._model.stage(choice.strategy, history), left, mattered)
         return self._predict(domain, ACTION_REPLY, scores.strategies[choice.strategy], events)
 
     def _predict(
@@ -184,6 +189,12 @@ class StrategyPolicy(Policy):
     ) -> PolicyPrediction:
         confidence = min(max(confidence, _LEAST), _MOST)
         return self._prediction(confidence_scores_for(action, confidence, domain), optional_events=events)
+
+    def explain(self, tracker: DialogueStateTracker, observed: bool) -> Tuple[Scores, Dict[Text, float]]:
+        """(scores, what of the conversation spoke for the best strategy), as ``rank``."""
+        history = to_history(tracker, observed)
+        scores = self.model.score(history, self.config["max_replies"])
+        return scores, self.model.mattered(history, scores.best)
 
     def rank(
         self, tracker: DialogueStateTracker, observed: bool, habit: Optional[Habit] = None
@@ -240,9 +251,10 @@ def exploration_of(config: Dict[Text, Any]) -> Exploration:
     return Exploration(config["exploration"], config["exploration_temperature"], config["seed"])
 
 
-def told(scores: Scores, choice: Choice, stage: Text, left: int) -> List[Event]:
+def told(scores: Scores, choice: Choice, stage: Text, left: int, mattered: Dict[Text, float]) -> List[Event]:
     """The slots that tell action_reply, and the records, what was chosen and why.
 
+    ``mattered`` in ``strategy_scores`` is what of the conversation spoke for the strategy (StrategyModel.mattered).
     ``strategy_probability`` is the model's for the strategy; ``propensity`` in ``strategy_scores`` is the probability
     with which this policy, its trying included, takes it here.
     """
@@ -250,6 +262,7 @@ def told(scores: Scores, choice: Choice, stage: Text, left: int) -> List[Event]:
     why = {
         "scores": top,
         "rules": list(scores.fired),
+        "mattered": mattered,
         "listen": round(scores.listen, 4),
         "propensity": round(choice.propensity, 6),
         "explored": choice.explored,

@@ -145,6 +145,25 @@ class RasaModel:
             ranked: list[tuple[str, float]] = policy.rank(tracker, observed=facts is not None, habit=habit)
         return ranked
 
+    def explain(self, context: Sequence[Sequence[str]], facts: Mapping[str, str] | None = None) -> dict[str, Any]:
+        """Why ``strategies`` puts the best one first.
+
+        Returns:
+            ``strategy``, ``scores`` {strategy: probability} best first, ``rules`` that fired, and ``mattered``, see
+            kefu.strategy.StrategyModel.mattered.
+
+        Raises:
+            DataError, ModelError: as ``strategies``.
+        """
+        policy = self._policy()
+        tracker = self._conversation(context)
+        if facts is not None:
+            self._tell(tracker, facts)
+        with self._lock:
+            scores, mattered = policy.explain(tracker, observed=facts is not None)
+        told = {name: round(p, 4) for name, p in scores.strategies.items()}
+        return {"strategy": scores.best, "scores": told, "rules": list(scores.fired), "mattered": mattered}
+
     def choices(self, decisions: Sequence[Mapping[str, Any]]) -> list[str]:
         """The strategies that the model would take where others were taken before, nothing tried.
 

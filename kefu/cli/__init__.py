@@ -16,6 +16,7 @@ for _name in (
     "train",
     "reply",
     "explain",
+    "why",
     "feedback",
     "retrain",
     "models",

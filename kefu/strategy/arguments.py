@@ -36,13 +36,13 @@ class TrainingArguments:
     encoder: str = "bundled:e5-small"
     components: int = 96
     copies: int = 3
-    hidden: int = 64
+    hidden: int = 256
     members: int = 3
     epochs: int = 12
     batch_size: int = 256
     learning_rate: float = 3e-3
     weight_decay: float = 0.1
-    dropout: float = 0.5
+    dropout: float = 0.3
     label_smoothing: float = 0.0
     without: tuple[str, ...] = ()
     folds: int = 3

@@ -18,6 +18,7 @@ from kefu.strategy.decisions import Decision, within
 from kefu.strategy.encoder import Encoder, load_encoder
 from kefu.strategy.estimates import Array, Logged, Mask
 from kefu.strategy.examples import Noise
+from kefu.strategy.explanation import blank_rows
 from kefu.strategy.exploration import open_strategies
 from kefu.strategy.features import Featurizer, plain
 from kefu.strategy.history import AGENT, History
@@ -33,6 +34,7 @@ _META, _ARRAYS, _RULES = "strategy.json", "strategy.npz", "strategy_rules.yml"
 _CORRECTION, _LEARNED = "strategy_feedback.npz", "strategy_feedback.json"
 # Strategies after which the talk is about what to do, no longer about what is wrong.
 _EXPLORING = frozenset({"suggest", "inform", "resolve", "request_feedback", "continue_relationship"})
+_WEIGHTY = 0.05  # least change of log-odds that an explanation tells
 ORDER_TOPICS = "order_topics"  # the group of the rule file that training reads
 
 
@@ -175,6 +177,28 @@ class StrategyModel:
         listens = sigmoid(logits[:, -1] / trained.temperatures["listen"])
         begun = np.array([bool(h.block) for h in histories])
         return logits[:, :-1] / trained.temperatures["strategy"], np.where(begun, listens, 0.0)
+
+    def mattered(self, history: History, strategy: str, most: int = 4) -> dict[str, float]:
+        """What of the conversation spoke for ``strategy`` (above 0) and against it, the weightiest parts first.
+
+        Returns:
+            {part of kefu.strategy.explanation.PARTS: by how much the networks' log-odds of the strategy fall where
+            that part is left blank}; parts that change them by less than 0.05 are left out. The rules are told apart,
+            in Scores.fired.
+        """
+        trained, label = self._trained, LABELS.index(strategy)
+        features = trained.featurizer(self._completed(history))
+        blank(features, trained.featurizer, trained.arguments.without)
+        parts = blank_rows(trained.featurizer.layout)
+        rows = np.repeat(features[None], len(parts) + 1, axis=0)
+        for row, places in zip(rows[1:], parts.values()):
+            for where in places:
+                row[where] = 0.0
+        logits = mean_logits(trained.members, rows)[:, :-1] / trained.temperatures["strategy"]
+        told = logits[:, label] - np.logaddexp.reduce(np.delete(logits, label, axis=1), axis=1)
+        weights = {part: round(float(told[0] - without), 3) for part, without in zip(parts, told[1:])}
+        ranked = sorted(weights.items(), key=lambda item: -abs(item[1]))[:most]
+        return {part: weight for part, weight in ranked if abs(weight) >= _WEIGHTY}
 
     def stage(self, strategy: str, history: History) -> str:
         """The stage of ``strategy`` here: its typical one, of several the one that the talk has reached."""

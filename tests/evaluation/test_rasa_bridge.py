@@ -9,7 +9,7 @@ import pytest
 
 from kefu.errors import DataError, ModelCorrupt, ModelError, ModelNotFound
 from kefu.rasa_bridge import RasaModel, newest_archive
-from kefu.strategy import History, Message
+from kefu.strategy import History, Message, Scores
 from kefu.strategy.decisions import Decision
 
 CONFIG = """
@@ -138,6 +138,18 @@ def test_the_policy_is_given_the_conversation_and_the_facts(model: RasaModel, mo
     assert [e.text for e in events if isinstance(e, (UserUttered, BotUttered))] == ["hello", "Good day", "thanks"]
     assert [e.intent_name for e in events if isinstance(e, UserUttered)] == ["greet", "thank"]
     assert all("strategy" not in (e.metadata or {}) for e in events if isinstance(e, BotUttered))
+
+
+def test_a_choice_is_explained_as_it_is_made(model: RasaModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Policy:
+        def explain(self, tracker: object, observed: bool) -> tuple[Scores, dict[str, float]]:
+            assert not observed
+            return Scores({"inform": 0.71234, "other": 0.28766}, 0.0, ("rule",), ()), {"intent": 0.4}
+
+    monkeypatch.setattr(model, "_policy", Policy)
+    scores = {"inform": 0.7123, "other": 0.2877}
+    why = {"strategy": "inform", "scores": scores, "rules": ["rule"], "mattered": {"intent": 0.4}}
+    assert model.explain([("user", "hello")]) == why
 
 
 def test_missing_models_are_named(tmp_path: Path) -> None:

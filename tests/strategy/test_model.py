@@ -9,6 +9,7 @@ import pytest
 from kefu.dialogues import Dialogue
 from kefu.errors import DataError, ModelCorrupt, SettingsError
 from kefu.strategy import History, Message, Rules, StrategyModel, TrainingArguments
+from kefu.strategy.explanation import PARTS, blank_rows, sentence
 from kefu.strategy.network import UNKNOWN, fit_linear, softmax, temperature, train_network
 from tests.strategy.conftest import RULES
 
@@ -112,3 +113,26 @@ def test_points_without_a_target_do_not_teach_it(arguments: TrainingArguments) -
     ends = (features[:, 0] > 0).astype(np.int64)
     network = train_network(features, nothing, ends, 3, arguments, seed=1)
     assert ((network(features)[:, -1] > 0) == (ends == 1)).mean() > 0.9
+
+
+def test_what_mattered_is_what_the_choice_hangs_on(model: StrategyModel) -> None:
+    mattered = model.mattered(History([ANGRY]), "manage_emotion", most=8)
+    assert set(mattered) <= set(PARTS) and all(abs(weight) >= 0.05 for weight in mattered.values())
+    assert list(mattered.values()) == sorted(mattered.values(), key=abs, reverse=True)
+    calm = Message("user", ANGRY.text, ANGRY.intents, {"neutral": 1.0})
+    change = np.log(model.score(History([ANGRY])).strategies["manage_emotion"])
+    change -= np.log(model.score(History([calm])).strategies["manage_emotion"])
+    assert change > 0 and mattered.get("emotion", 0.0) > 0, "it was soothed for the anger"
+    assert len(model.mattered(History([ANGRY]), "manage_emotion", most=1)) == 1
+
+
+def test_every_feature_belongs_to_one_part(model: StrategyModel) -> None:
+    layout = model._trained.featurizer.layout
+    parts = blank_rows(layout)
+    assert sorted(w.start for places in parts.values() for w in places) == sorted(w.start for w in layout.values())
+
+
+def test_a_line_for_the_log() -> None:
+    line = sentence({"inform": 0.7, "other": 0.2, "greet": 0.1, "clarify": 0.0}, ["rule"], {"emotion": 0.5})
+    assert line == "inform 0.70, other 0.20, greet 0.10; rules: rule; what mattered: emotion +0.50"
+    assert sentence({"inform": 1.0}, [], {}).endswith("rules: none; what mattered: nothing by itself")

@@ -146,6 +146,7 @@ def test_a_reply_is_due_after_the_customers_message(policy: StrategyPolicy, doma
     assert told["strategy"] == "manage_emotion" and told["stage"] == "identify"
     assert 0 < told["strategy_probability"] <= 1
     assert len(told["strategy_scores"]["scores"]) == 5
+    assert told["strategy_scores"]["mattered"], "what of the conversation spoke for it"
     assert 0.3 < prediction.max_confidence < 1.0
     assert sum(p > 0 for p in prediction.probabilities) == 1
 
