@@ -11,7 +11,7 @@ from rasa_sdk import Tracker
 
 from kefu.plain_text import plain
 from kefu.shop import KINDS, Claim
-from kefu.strategy.history import WITHOUT_MATTER
+from kefu.strategy.history import SURE_MATTER, WITHOUT_MATTER
 from kefu.taxonomy import INTENTS
 
 FORM = "after_sales_form"
@@ -103,10 +103,11 @@ class Turn:
 
     @property
     def matter(self) -> tuple[str, str] | None:
-        """The matter in hand, (intent, the words that raised it): the last message that names one, else the slots'."""
+        """(intent, the words that raised it) of the matter in hand: that of the last message that surely names one, else the slots'."""
         for event in reversed(self.tracker.events_after_latest_restart()):
-            intent = str(((event.get("parse_data") or {}).get("intent") or {}).get("name") or "")
-            if event.get("event") == "user" and intent in INTENTS and intent not in WITHOUT_MATTER:
+            read = (event.get("parse_data") or {}).get("intent") or {}
+            intent, sure = str(read.get("name") or ""), float(read.get("confidence") or 0.0) >= SURE_MATTER
+            if event.get("event") == "user" and sure and intent in INTENTS and intent not in WITHOUT_MATTER:
                 return intent, str(event.get("text") or "")
         topic = self.slot("topic")
         return (str(topic), str(self.slot("request") or self.text)) if topic else None

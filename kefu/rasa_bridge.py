@@ -45,7 +45,7 @@ class Matter:
     """What a conversation is about by its last message.
 
     Attributes:
-        intent: the last one that names a matter of business (kefu.strategy.history.WITHOUT_MATTER are the others).
+        intent: the last one that names a matter (kefu.strategy.history.WITHOUT_MATTER do not) and was surely read.
         request: the message that named it.
     """
 
@@ -112,13 +112,17 @@ class RasaModel:
         """
         from rasa.shared.core.events import UserUttered
 
-        from kefu.strategy.history import WITHOUT_MATTER
+        from kefu.strategy.history import SURE_MATTER, WITHOUT_MATTER
 
         said = [e for e in self._conversation(context).events if isinstance(e, UserUttered)]
         if not said:
             raise DataError(f"'context' has no turn of 'user': {context!r}")
         parsed = [_parsed(e.parse_data, 0.0) for e in said]
-        named = [(p.intent, e.text or "") for p, e in zip(parsed, said) if p.intent and p.intent not in WITHOUT_MATTER]
+        named = [
+            (p.intent, e.text or "")
+            for p, e in zip(parsed, said)
+            if p.intent and p.intent not in WITHOUT_MATTER and p.intent_confidence >= SURE_MATTER
+        ]
         return parsed[-1], Matter(*named[-1]) if named else None
 
     def strategies(

@@ -305,6 +305,7 @@ def cross_validate(
     ],
     rules: Annotated[Path, typer.Option(help="The rule file.")] = Path("data/strategy_rules.yml"),
     folds: Annotated[int, typer.Option(min=2, help="Parts that the dialogues are dealt into.")] = 5,
+    encoder: Annotated[str, typer.Option(help="As in config.yml; empty takes KEFU_ENCODER.")] = "",
     as_json: Annotated[bool, _JSON] = False,
 ) -> None:
     """Measures the strategy model on dialogues it has not seen: with and without rules, emotion, earlier turns."""
@@ -316,7 +317,7 @@ def cross_validate(
         from kefu.strategy.encoder import load_encoder
 
         read = list(read_dialogues(dialogues))
-        arguments = TrainingArguments(encoder=settings().encoder)
+        arguments = TrainingArguments(encoder=encoder or settings().encoder)
         figures = validate(read, read_rules(rules), arguments, load_encoder(arguments.encoder), folds)
     _show(figures if as_json else {f"{v}, {k}": f for v, by in figures.items() for k, f in by.items()}, as_json)
 

@@ -39,6 +39,8 @@ CONVERSATIONAL = frozenset(
 )
 # Of these, what a reply cannot come back to either.
 WITHOUT_MATTER = CONVERSATIONAL - {"contact_human", "give_feedback"}
+# Least probability of an intent for its matter to be the one in hand: a wrong one is worse to come back to than none.
+SURE_MATTER = 0.7
 # An inferred strategy counts as used from this probability on.
 SURE = 0.5
 _ORDER_OR_PHONE = re.compile(r"(?<!\d)(?:\d{18}|1\d{10})(?!\d)|尾号\D{0,6}\d{4}(?!\d)")
