@@ -103,7 +103,7 @@ class Turn:
 
     @property
     def matter(self) -> tuple[str, str] | None:
-        """(intent, the words that raised it) of the matter in hand: that of the last message that surely names one, else the slots'."""
+        """(intent, the words that raised it): the last message that surely names a matter, else the slots'."""
         for event in reversed(self.tracker.events_after_latest_restart()):
             read = (event.get("parse_data") or {}).get("intent") or {}
             intent, sure = str(read.get("name") or ""), float(read.get("confidence") or 0.0) >= SURE_MATTER
