@@ -12,6 +12,7 @@ import tempfile
 import warnings
 from collections import OrderedDict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
@@ -34,6 +35,7 @@ MAX_TOKENS = 96
 PARITY = 0.985
 _VERSION = 1  # raise it when what _convert() writes changes
 _GRAPH = "sentences.onnx"
+_MANY_BATCHES = 32  # from so many on they are dealt out to threads
 PROBES = (
     "都五天了钱怎么还没退回来",
     "尾号0816",
@@ -55,7 +57,7 @@ class Encoder(Protocol):
 
 
 class SentenceEncoder:
-    """Embeds on the CPU, one thread, and remembers the texts it met last. Thread-safe."""
+    """Embeds on the CPU, a message on one thread, and remembers the texts it met last. Thread-safe."""
 
     def __init__(self, folder: Path, name: str, threads: int = 1, remember: int = 20_000) -> None:
         from kefu.text_classifier.export import session
@@ -75,9 +77,13 @@ class SentenceEncoder:
             known = {t: self._remembered[t] for t in texts if t in self._remembered}
         # Of one order, since int8 rounds by batch: the same texts give the same vectors in every process.
         missing = sorted({t for t in texts if t not in known}, key=lambda text: (len(text), text))
-        for start in range(0, len(missing), 16):
-            batch = missing[start : start + 16]
-            known.update(zip(batch, self._run(batch)))
+        batches = [missing[start : start + 16] for start in range(0, len(missing), 16)]
+        if len(batches) < _MANY_BATCHES:
+            known.update((text, vector) for batch in batches for text, vector in zip(batch, self._run(batch)))
+        else:  # a training's texts: every core takes batches, which stay the same
+            with ThreadPoolExecutor(settings().threads) as pool:
+                for batch, vectors in zip(batches, pool.map(self._run, batches)):
+                    known.update(zip(batch, vectors))
         with self._lock:
             for text in texts:
                 self._remembered[text] = known[text]

@@ -51,6 +51,7 @@ _REST = frozenset(names()) - frozenset(FREE_TEXTS) - frozenset().union(*FACT_GRO
 FACT_GROUPS["order"] = _REST
 # Lengths of the embeddings, so that they weigh as much as the 0-to-1 features beside them.
 _USER, _AGENT = 2.0, 1.0
+_REMEMBERED = 20_000  # texts whose components are kept: in training a text stands in many histories
 
 
 def _one_hot(distribution: Mapping[str, float] | None, labels: Mapping[str, Any]) -> list[float]:
@@ -62,6 +63,7 @@ class Featurizer:
 
     def __init__(self, encoder: Encoder, mean: Vectors, axes: Vectors) -> None:
         self.encoder, self.mean, self.axes = encoder, mean, axes
+        self._remembered: dict[str, Vectors] = {}
 
     @classmethod
     def fit(cls, encoder: Encoder, texts: Sequence[str], kept: int) -> Featurizer:
@@ -73,6 +75,17 @@ class Featurizer:
 
     def embed(self, texts: Sequence[str]) -> Vectors:
         """(texts, kept) components of the centred embeddings, each of length at most 1; zeros for an empty text."""
+        known = {text: row for text in texts if (row := self._remembered.get(text)) is not None}
+        missing = [text for text in dict.fromkeys(texts) if text not in known]
+        if missing:
+            found = dict(zip(missing, self._embedded(missing)))
+            if len(self._remembered) + len(found) > _REMEMBERED:
+                self._remembered.clear()
+            self._remembered.update(found)
+            known.update(found)
+        return np.stack([known[text] for text in texts])
+
+    def _embedded(self, texts: Sequence[str]) -> Vectors:
         vectors = self.encoder.encode(texts) - self.mean
         vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-6)
         vectors[[i for i, text in enumerate(texts) if not text.strip()]] = 0.0

@@ -40,6 +40,17 @@ def test_a_batch_says_what_each_text_says_alone(exported: SentenceEncoder) -> No
     assert (together * alone).sum(1).min() > 0.98
 
 
+def test_many_texts_dealt_out_to_threads_come_out_the_same(
+    exported: SentenceEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [f"第{number}单到哪了" for number in range(40)]
+    exported._remembered.clear()
+    one_by_one = exported.encode(texts)
+    exported._remembered.clear()
+    monkeypatch.setattr(module, "_MANY_BATCHES", 2)
+    assert (exported.encode(texts) == one_by_one).all()
+
+
 def test_known_texts_are_not_embedded_again(exported: SentenceEncoder, monkeypatch: pytest.MonkeyPatch) -> None:
     exported.encode(["人工客服"])
     monkeypatch.setattr(exported, "_run", None)

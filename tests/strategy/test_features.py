@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from kefu.facts import FREE_TEXTS, names
-from kefu.strategy import History, Message
+from kefu.strategy import History, Message, features
 from kefu.strategy.features import FACT_GROUPS, Featurizer
 
 
@@ -54,6 +54,19 @@ def test_a_known_order_moves_the_position(featurizer: Featurizer) -> None:
 def test_the_agents_reply_moves_strategies_and_text(featurizer: Featurizer) -> None:
     said = replace(ASKED, messages=[*ASKED.messages, Message("agent", "尾号多少", strategies={"clarify": 1.0})])
     assert {"strategy.last", "strategy.block", "text.agent", "position"} <= changed(featurizer, ASKED, said)
+
+
+def test_a_text_is_embedded_once(featurizer: Featurizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = featurizer.embed(["第一次见", "退款"])
+    monkeypatch.setattr(featurizer, "encoder", None)
+    assert (featurizer.embed(["退款", "第一次见", "退款"]) == first[[1, 0, 1]]).all()
+
+
+def test_what_is_remembered_is_bounded(featurizer: Featurizer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(features, "_REMEMBERED", 3)
+    for number in range(10):
+        featurizer.embed([f"第{number}句", "在吗"])
+    assert len(featurizer._remembered) <= 3
 
 
 def test_an_empty_text_has_no_direction(featurizer: Featurizer) -> None:
