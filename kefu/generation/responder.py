@@ -192,8 +192,8 @@ def drafts_for(request: ReplyRequest, drafted: Collection[str] = DRAFTED) -> boo
 
 @lru_cache(maxsize=1)
 def _house_words() -> frozenset[str]:
-    """Character pairs of all Chinese templates."""
-    texts = (template.text for template in bundled_templates() if not template.english)
+    """Character pairs of the Chinese templates, but for the follow-ups, which speak of everything and state no fact."""
+    texts = (t.text for t in bundled_templates() if not (t.english or t.follows))
     return frozenset().union(*(bigrams(_PLACEHOLDER.sub(" ", text.replace("\n", " "))) for text in texts))
 
 
