@@ -7,6 +7,7 @@ the form the word again (it re-sets the active loop), and the form asks once mor
 from __future__ import annotations
 
 import asyncio
+import re
 from typing import Any
 
 from rasa_sdk import Action, Tracker
@@ -172,8 +173,9 @@ class ActionSubmitService(BusinessAction):
         topic = TOPICS[kind]
         if end == "unverified":
             rules = terms()
-            policy = rules.policy("mismatch" if turn.slot("order_id") else "no_such_order")
-            facts = {"policy": policy, "hotline": rules.hotline, "hours": rules.hours}
+            told = any(re.search(r"\d{8}", text) for text in turn.user_texts())
+            why = "mismatch" if turn.slot("order_id") else "no_such_order" if told else "no_order_number"
+            facts = {"policy": rules.policy(why), "hotline": rules.hotline, "hours": rules.hours}
             return settle(turn, Finding("not_found", facts, waiting_for="phone_tail"), topic)
         with resources.shop.get().session() as session:
             reason = str(turn.slot("reason") or "")
