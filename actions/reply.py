@@ -21,7 +21,6 @@ from kefu.settings import settings
 
 logger = logging.getLogger(__name__)
 TURNS = 6
-PASSAGES = 3
 GRACE = 0.5  # seconds on top of the reply's deadline, for the hand-over between threads
 DEADLINE = 30.0  # seconds; a last resort, every step below has its own
 # Strategies that state something; the others need no knowledge.
@@ -137,26 +136,17 @@ def conversation(turn: Turn, limit: int = TURNS) -> list[tuple[str, str]]:
     return said[-limit:]
 
 
-def _found(retriever: Any, turn: Turn) -> list[tuple[Any, float]]:
-    """What answers the message. Where it carries a matter on: what goes with the facts that it brought, or with it."""
-    from kefu.generation.request import CARRIED_ON
-
-    matter = turn.matter if turn.intent in CARRIED_ON else None
-    if matter is None:
-        return list(retriever.search(turn.text, turn.intent, PASSAGES))
-    topic, asked = matter
-    if turn.slot("new_facts"):
-        return list(retriever.search(asked, topic, PASSAGES))
-    return list(retriever.carried_on(turn.text, str(turn.intent), topic, PASSAGES))
-
-
 def passages(turn: Turn, strategy: str) -> list[Any]:
     """The knowledge to draw on; a failing index is logged."""
     if strategy not in INFORMING:
         return []
+    from kefu.generation.sources import passages_for
+
     try:
         retriever = resources.retriever.ready()
-        return [passage for passage, _ in _found(retriever, turn)] if retriever and turn.text else []
+        if retriever is None or not turn.text:
+            return []
+        return passages_for(retriever, turn.text, turn.intent, turn.matter, bool(turn.slot("new_facts")))
     except Exception:
         metrics.errors.labels("knowledge").inc()
         logger.exception("The knowledge could not be searched for conversation %r.", turn.sender_id)

@@ -83,7 +83,8 @@ def answer(row: Mapping[str, Any], rasa: Any, retriever: Retriever, responder: R
     A row without facts is a transcript: nothing is known of what business actions would have found.
     """
     from kefu.generation import ReplyRequest
-    from kefu.generation.request import CARRIED_ON, last_words
+    from kefu.generation.request import last_words
+    from kefu.generation.sources import passages_for
     from kefu.taxonomy import stages_of
 
     began = time.monotonic()
@@ -93,14 +94,9 @@ def answer(row: Mapping[str, Any], rasa: Any, retriever: Retriever, responder: R
     facts = {str(k): str(v) for k, v in (row.get("facts") or {}).items()}
     parsed, matter = rasa.read(turns)
     strategy = rasa.strategies(turns, facts=facts or None)[0][0]
-    topic = matter.intent if matter is not None and parsed.intent in CARRIED_ON else None
-    if matter is None or topic is None:
-        found = retriever.search(last_words(turns), parsed.intent)
-    elif facts:
-        found = retriever.search(matter.request, topic)
-    else:
-        found = retriever.carried_on(last_words(turns), parsed.intent, topic)
-    passages = [passage for passage, _ in found]
+    named = (matter.intent, matter.request) if matter else None
+    passages = passages_for(retriever, last_words(turns), parsed.intent, named, bool(facts))
+    topic = matter.intent if matter else None
     stage = next(iter(stages_of(strategy)), None)
     request = ReplyRequest(strategy, parsed.intent, parsed.emotion, stage, facts, passages, turns, topic=topic)
     reply = responder.reply(request)
